@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package topology
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"maps"
+	"reflect"
+	"strings"
+)
+
+// MaxValueBytes bounds one value. Ours: a value is one resource, and etcd's default request limit is 1.5 MiB.
+const MaxValueBytes = 64 << 10
+
+// New returns an empty resource of the kind, or nil for a kind that does not exist.
+func New(k Kind) Resource {
+	switch k {
+	case KindRegion:
+		return &Region{}
+	case KindEdge:
+		return &Edge{}
+	case KindPool:
+		return &Pool{}
+	case KindNode:
+		return &Node{}
+	case KindRoute:
+		return &Route{}
+	case KindName:
+		return &Name{}
+	case KindDrain:
+		return &Drain{}
+	}
+	return nil
+}
+
+// Decode reads the value of the resource at key and validates its own fields. Unknown fields are passed over (a newer
+// program may have written them); Merge keeps them when the value is rewritten. On any mistake the resource is nil.
+func Decode(key Key, value []byte) (Resource, []Mistake) {
+	c := checker{key: key}
+	r := New(key.Kind)
+	if r == nil {
+		c.mistake("", "%q is not a kind of resource", clip(string(key.Kind)))
+		return nil, c.found
+	}
+	if len(value) > MaxValueBytes {
+		c.mistake("", "the value has %d bytes; at most %d", len(value), MaxValueBytes)
+		return nil, c.found
+	}
+	if field, err := unmarshal(value, r); err != nil {
+		c.mistake(field, "%v", err)
+		return nil, c.found
+	}
+	if r.Key().Name != key.Name {
+		c.mistake("name", "%q does not match the key's %q", clip(r.Key().Name), clip(key.Name))
+	}
+	c.found = append(c.found, Check(r)...)
+	if len(c.found) > 0 {
+		return nil, c.found
+	}
+	return r, nil
+}
+
+// unmarshal decodes one JSON object and names the field at fault.
+func unmarshal(value []byte, r Resource) (field string, err error) {
+	if t := bytes.TrimLeft(value, " \t\r\n"); len(t) == 0 || t[0] != '{' {
+		return "", errors.New("the value is not a JSON object")
+	}
+	if err := json.Unmarshal(value, r); err != nil {
+		var te *json.UnmarshalTypeError
+		if errors.As(err, &te) {
+			return te.Field, errors.New("a JSON " + te.Value + " does not fit; want " + te.Type.String())
+		}
+		return "", errors.New(strings.TrimPrefix(err.Error(), "json: "))
+	}
+	return "", nil
+}
+
+// Check validates a resource's own fields, as Decode does.
+func Check(r Resource) []Mistake {
+	c := checker{key: r.Key()}
+	r.check(&c)
+	return c.found
+}
+
+// Encode returns the value of a resource: one JSON object.
+func Encode(r Resource) []byte {
+	b, err := json.Marshal(r)
+	if err != nil {
+		panic("topology: " + r.Key().String() + ": " + err.Error()) // invariant: resources hold only plain values
+	}
+	return b
+}
+
+// Merge returns next with the fields of prev that this program does not know, so that an older program's rewrite loses
+// nothing that a newer one wrote. A prev that is not a JSON object is left out.
+func Merge(kind Kind, prev, next []byte) []byte {
+	var old, out map[string]json.RawMessage
+	if json.Unmarshal(prev, &old) != nil || json.Unmarshal(next, &out) != nil {
+		return next
+	}
+	known := fieldNames(reflect.TypeOf(New(kind)).Elem())
+	maps.DeleteFunc(old, func(name string, _ json.RawMessage) bool { return known[name] })
+	if len(old) == 0 {
+		return next
+	}
+	for name, v := range old {
+		if _, ok := out[name]; !ok {
+			out[name] = v
+		}
+	}
+	b, err := json.Marshal(out)
+	if err != nil {
+		return next
+	}
+	return b
+}
+
+func fieldNames(t reflect.Type) map[string]bool {
+	names := make(map[string]bool, t.NumField())
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		names[name] = true
+	}
+	return names
+}

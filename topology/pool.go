@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package topology
+
+import (
+	"strings"
+	"time"
+)
+
+// Protocol is what the nodes of a pool speak.
+type Protocol string
+
+// The protocols.
+const (
+	ProtocolHTTP Protocol = "http" // HTTP/1.1
+	ProtocolMCP  Protocol = "mcp"  // the Model Context Protocol over HTTP/1.1: sessions stick to their worker
+)
+
+// Pool is a set of nodes that serve the same thing.
+type Pool struct {
+	Version Version `json:"version"`
+	Name    PoolID  `json:"name"`
+	// Protocol is what the nodes speak. Empty: http.
+	Protocol Protocol `json:"protocol,omitempty"`
+	// HealthCheck says how edges check the nodes. Its zero value is a TCP connect once a second.
+	HealthCheck HealthCheck `json:"health_check,omitzero"`
+	// Passive says when the outcome of requests ejects a node. Its zero value is five gateway errors in a row.
+	Passive Passive `json:"passive,omitzero"`
+}
+
+// CheckType is the way in which a node is checked.
+type CheckType string
+
+// The check types.
+const (
+	CheckTCP  CheckType = "tcp"  // up if it accepts a connection
+	CheckHTTP CheckType = "http" // up if GET Path gives a status in 200..399
+)
+
+// HealthCheck says how the nodes of a pool are checked.
+type HealthCheck struct {
+	// Type is tcp or http. Empty: http where Path is set, else tcp.
+	Type CheckType `json:"type,omitempty"`
+	// Path is what an http check asks for. Empty: "/healthz".
+	Path string `json:"path,omitempty"`
+	// Interval is the time between two checks of one node, with ±10 % jitter. Zero: 1s. 50ms to 1h. Shorter finds
+	// faults sooner and costs one connection per node, edge and interval.
+	Interval Duration `json:"interval,omitempty"`
+	// FastInterval is used instead while a node is between two verdicts. Zero: Interval/4, at least 50ms. 20ms to Interval.
+	FastInterval Duration `json:"fast_interval,omitempty"`
+	// Timeout ends one check as failed. Zero: the smaller of Interval and 1s. 10ms to 1m.
+	Timeout Duration `json:"timeout,omitempty"`
+	// Rise is how many checks in a row must pass for a node that was down to be up. Zero: 2. 1 to 100.
+	Rise int `json:"rise,omitempty"`
+	// Fall is how many checks in a row must fail for a node that was up to be down. Zero: 2. 1 to 100.
+	Fall int `json:"fall,omitempty"`
+}
+
+// WithDefaults returns h with every zero field replaced by its default.
+func (h HealthCheck) WithDefaults() HealthCheck {
+	if h.Type == "" {
+		h.Type = CheckTCP
+		if h.Path != "" {
+			h.Type = CheckHTTP
+		}
+	}
+	if h.Type == CheckHTTP && h.Path == "" {
+		h.Path = "/healthz"
+	}
+	h.Interval = Duration(h.Interval.Or(time.Second))
+	h.FastInterval = Duration(h.FastInterval.Or(min(h.Interval.Std(), max(h.Interval.Std()/4, 50*time.Millisecond))))
+	h.Timeout = Duration(h.Timeout.Or(min(h.Interval.Std(), time.Second)))
+	if h.Rise == 0 {
+		h.Rise = 2
+	}
+	if h.Fall == 0 {
+		h.Fall = 2
+	}
+	return h
+}
+
+func (h HealthCheck) check(c *checker) {
+	if h.Type != "" && h.Type != CheckTCP && h.Type != CheckHTTP {
+		c.mistake("health_check.type", "%q is not a check; want tcp or http", clip(string(h.Type)))
+	}
+	if h.Path != "" {
+		if h.Type == CheckTCP {
+			c.mistake("health_check.path", "a tcp check has no path; remove it or set type: http")
+		}
+		c.path("health_check.path", h.Path)
+	}
+	c.duration("health_check.interval", h.Interval, 50*time.Millisecond, time.Hour)
+	c.duration("health_check.fast_interval", h.FastInterval, 20*time.Millisecond, h.WithDefaults().Interval.Std())
+	c.duration("health_check.timeout", h.Timeout, 10*time.Millisecond, time.Minute)
+	c.integer("health_check.rise", h.Rise, 1, 100)
+	c.integer("health_check.fall", h.Fall, 1, 100)
+}
+
+// Passive says when the outcome of requests ejects a node.
+type Passive struct {
+	// ConsecutiveErrors is how many gateway errors in a row (no connection, no answer, a broken answer, 502, 503, 504)
+	// eject a node. Zero: 5. 1 to 1000.
+	ConsecutiveErrors int `json:"consecutive_errors,omitempty"`
+	// Ban is how long an ejected node gets no request; it doubles with each ejection in a row, up to 300s. Zero: 10s.
+	// 100ms to 1h. Active checks don't end it.
+	Ban Duration `json:"ban,omitempty"`
+}
+
+// WithDefaults returns p with every zero field replaced by its default.
+func (p Passive) WithDefaults() Passive {
+	if p.ConsecutiveErrors == 0 {
+		p.ConsecutiveErrors = 5
+	}
+	p.Ban = Duration(p.Ban.Or(10 * time.Second))
+	return p
+}
+
+// Key implements Resource.
+func (p *Pool) Key() Key { return Key{KindPool, string(p.Name)} }
+
+func (p *Pool) check(c *checker) {
+	c.version(p.Version)
+	c.name("name", string(p.Name))
+	if p.Protocol != "" && p.Protocol != ProtocolHTTP && p.Protocol != ProtocolMCP {
+		c.mistake("protocol", "%q is not a protocol; want http or mcp", clip(string(p.Protocol)))
+	}
+	p.HealthCheck.check(c)
+	c.integer("passive.consecutive_errors", p.Passive.ConsecutiveErrors, 1, 1000)
+	c.duration("passive.ban", p.Passive.Ban, 100*time.Millisecond, time.Hour)
+}
+
+func (p *Pool) refs(Set, *checker) {}
+
+// path checks an absolute path in the characters of RFC 3986, section 3.3, without dot segments.
+func (c *checker) path(field, s string) {
+	if len(s) > maxPathBytes {
+		c.mistake(field, "%d bytes; at most %d", len(s), maxPathBytes)
+	}
+	bad := strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`?#\"<>^{|}`+"`", r) })
+	if !strings.HasPrefix(s, "/") || bad || strings.Contains(s+"/", "/./") || strings.Contains(s+"/", "/../") || strings.Contains(s, "//") {
+		c.mistake(field, "%q is not a path; want it to start with / and to have no query, no \"//\" and no dot segments", clip(s))
+	}
+}
