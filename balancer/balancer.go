@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package balancer picks the node for a request and counts what is out on each node.
+//
+// A Table holds what is learned of nodes, keyed by topology.NodeID: requests in flight, open streams, standing, drain and
+// cut. It survives every change of the topology. Table.Pick takes the better of two distinct random nodes of the nearest
+// region that has one; Table.Bind returns to the node of a session. Both hand out a Lease, which is counted until Done.
+//
+// It does no I/O, has no clock and no randomness (both are arguments) and starts no goroutine. Whether a node is healthy
+// is health's to say (SetStanding), in which order regions are tried is geo's (Apply), what a session is is mcp's.
+//
+//	t := balancer.NewTable()
+//	t.Apply(snapshot, order)
+//	lease, err := t.Pick(balancer.Request{Pool: "mcp", Now: now, Rand: rand})
+//	if err != nil { … } // *NoNodeError: 503
+//	defer lease.Done()
+package balancer
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"meridian/topology"
+)
+
+// Table is the learned state of the nodes. Its zero value is not usable; see NewTable. Safe for concurrent use: Pick,
+// Bind, Up, Load of a node that is in the topology and everything on a Lease take no lock, the rest takes one.
+type Table struct {
+	mu     sync.Mutex // guards states and every change of view
+	states map[topology.NodeID]*state
+	view   atomic.Pointer[view]
+}
+
+// NewTable returns a table without nodes: every Pick fails until the first Apply.
+func NewTable() *Table {
+	t := &Table{states: map[topology.NodeID]*state{}}
+	t.view.Store(compile(nil, nil, t.states))
+	return t
+}
+
+// Apply takes a new topology into use. order says in which order a pick tries the regions, the own one first; regions
+// that it leaves out come last, by name. A node keeps its counts and its standing by its name, also while it is not in the
+// topology, as long as leases on it are out; otherwise a node that is gone is forgotten.
+//
+// After Apply returns, Pick hands out no lease on a node that s drains, that is Leaving or that s doesn't have: see
+// state.acquire. A drain that is gone, or has another Created or Deadline, ends the cut of its node.
+func (t *Table) Apply(s *topology.Snapshot, order []topology.RegionID) {
+	if s == nil {
+		s = &topology.Snapshot{}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, n := range s.Nodes {
+		t.stateLocked(n.Name)
+	}
+	for id, st := range t.states {
+		n := s.Node(id)
+		st.apply(n, s.DrainOf(id), s.Revision)
+		if n == nil && st.counts.Load() == 0 {
+			delete(t.states, id) // it is marked gone, so that nobody takes a lease on it any more
+		}
+	}
+	t.view.Store(compile(s, order, t.states))
+}
+
+// stateLocked returns the state of a node and makes one that is gone where there is none.
+func (t *Table) stateLocked(id topology.NodeID) *state {
+	st := t.states[id]
+	if st == nil {
+		st = newState()
+		t.states[id] = st
+	}
+	return st
+}
+
+// SetStanding says how a node stands with health. It may come before the Apply that brings the node. It copies
+// the list of nodes that Pick draws from: 8 bytes for each node that the node's pool has in its region.
+func (t *Table) SetStanding(id topology.NodeID, standing Standing) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	st := t.stateLocked(id)
+	if Standing(st.standing.Swap(uint32(standing))) == standing {
+		return
+	}
+	if e := t.view.Load().nodes[id]; e != nil {
+		e.group.move(e)
+	}
+}
+
+// Cut ends the grace of a node that is draining: from now on Bind gives ErrCut, and the channel that Lease.Cut returns is
+// closed. It returns what was out at that moment. A node that is not draining is left alone (its drain has just been
+// undone), one that is cut already stays so; both return zeros.
+func (t *Table) Cut(id topology.NodeID) (inFlight, streams int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	st := t.states[id]
+	if st == nil || st.flags.Load()&flagDraining == 0 {
+		return 0, 0
+	}
+	c := st.cut.Load()
+	if c.done.Swap(true) {
+		return 0, 0
+	}
+	inFlight, streams = st.out()
+	close(c.ch)
+	return inFlight, streams
+}
+
+// Load is what is out on a node from this edge, and how the node stands.
+type Load struct {
+	InFlight int      `json:"in_flight"` // picked and not yet done, streams left out
+	Streams  int      `json:"streams"`   // open streams
+	Draining bool     `json:"draining,omitempty"`
+	Cut      bool     `json:"cut,omitempty"`
+	Standing Standing `json:"standing"`
+}
+
+// Load returns the load of a node. It is zero for one that is not known. InFlight and Streams are read as one.
+func (t *Table) Load(id topology.NodeID) Load {
+	if e := t.view.Load().nodes[id]; e != nil {
+		return e.state.load()
+	}
+	t.mu.Lock() // a node that left the topology with leases out: rare, and never on a request's way
+	defer t.mu.Unlock()
+	if st := t.states[id]; st != nil {
+		return st.load()
+	}
+	return Load{}
+}
+
+// Drained is a node that is on its way out and what this edge still has there: what an edge's topology.Ack is made of.
+type Drained struct {
+	Node     topology.NodeID
+	Drain    *topology.Drain   // nil for a node that only says itself that it is Leaving
+	Revision topology.Revision // of the Apply that brought the drain
+	Load     Load
+}
+
+// Draining returns the nodes that an operator drains, whether they are in the topology or not, and those that are Leaving,
+// sorted by name. A load of zero in flight can be acknowledged: from now on the node gets nothing any more but requests of
+// sessions that are bound to it, and after Cut not even those.
+func (t *Table) Draining() []Drained {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var out []Drained
+	v := t.view.Load()
+	for _, id := range slices.Sorted(maps.Keys(v.draining)) {
+		d := Drained{Node: id, Drain: v.draining[id], Revision: v.revision, Load: Load{Draining: true}}
+		if st := t.states[id]; st != nil {
+			d.Load, d.Revision = st.load(), st.drainedAt
+		}
+		out = append(out, d)
+	}
+	return out
+}
+
+// Up returns how many nodes of a pool in a region could be picked (standing up or not yet checked, not draining, not cut)
+// and how many there are. Capacity is not looked at.
+func (t *Table) Up(p topology.PoolID, r topology.RegionID) (up, total int) {
+	for _, g := range t.view.Load().pools[p] {
+		if g.region == r {
+			ready := g.ready.Load()
+			return len(ready.up) + len(ready.unknown), len(g.all)
+		}
+	}
+	return 0, 0
+}
+
+// Request is what a node is wanted for.
+type Request struct {
+	Pool topology.PoolID
+	// Tried are the nodes that are not wanted, as those that the request has already failed on.
+	Tried []topology.NodeID
+	// Now is the time by which Capacity.RPS is counted.
+	Now time.Time
+	// Rand is 64 random bits. All draws of the pick come from it.
+	Rand uint64
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package balancer
+
+import (
+	"errors"
+	"time"
+
+	"meridian/topology"
+)
+
+// What Bind returns.
+var (
+	ErrGone = errors.New("the node is not in the topology")
+	ErrDown = errors.New("the node is down")
+	ErrCut  = errors.New("the node's drain has reached its deadline")
+	ErrFull = errors.New("the node is at its capacity")
+)
+
+// Lease is one request's place on a node, counted in flight from the pick until Done. Owned by one goroutine at a time.
+// It is a value so that a pick doesn't allocate; copy it only to hand it on. The zero value is a lease on nothing.
+type Lease struct {
+	entry  *entry
+	cut    *cutSignal
+	stream bool
+}
+
+// Node returns the node as the snapshot of the pick had it, or nil for the zero lease and after Done.
+func (l *Lease) Node() *topology.Node {
+	if l.entry == nil {
+		return nil
+	}
+	return l.entry.node
+}
+
+// Stream counts the lease as an open stream from now on, no longer as a request in flight. A second call does nothing.
+func (l *Lease) Stream() {
+	if l.entry == nil || l.stream {
+		return
+	}
+	l.stream = true
+	l.entry.state.counts.Add(oneStream - oneInFlight) // one step, so that no reader sees neither
+}
+
+// Cut returns a channel that is closed when the node's drain reaches its deadline: end the request then. Nil, which
+// never is ready, for the zero lease.
+func (l *Lease) Cut() <-chan struct{} {
+	if l.cut == nil {
+		return nil
+	}
+	return l.cut.ch
+}
+
+// Done gives the place back. A second call does nothing.
+func (l *Lease) Done() {
+	if l.entry == nil {
+		return
+	}
+	one := oneInFlight
+	if l.stream {
+		one = oneStream
+	}
+	l.entry.state.counts.Add(-one)
+	l.entry = nil
+}
+
+// acquire counts a request in flight on the node and returns its lease. allowed are the flags that don't refuse it.
+//
+// The count is raised before flags and cut are read, and lowered again if they refuse. Apply raises the flag before
+// anybody reads the count for an acknowledgement. All are sequentially consistent, so either this sees the flag and no
+// lease is handed out, or the reader sees the count: an acknowledged zero can't be followed by a lease of an older pick.
+func (e *entry) acquire(now time.Time, allowed uint32) (Lease, error) {
+	st := e.state
+	count := uint64(uint32(st.counts.Add(oneInFlight)))
+	c := st.cut.Load()
+	var err error
+	switch flags := st.flags.Load() &^ allowed; {
+	case flags&flagGone != 0:
+		err = ErrGone
+	case flags != 0 || c.done.Load():
+		err = ErrCut
+	case e.maxInFlight != 0 && count > e.maxInFlight:
+		err = ErrFull
+	case !e.rate.take(&st.arrival, now.UnixNano()):
+		err = ErrFull
+	}
+	if err != nil {
+		st.counts.Add(^oneInFlight + 1)
+		return Lease{}, err
+	}
+	return Lease{entry: e, cut: c}, nil
+}
+
+// open reports whether acquire would let a request in, without counting it.
+func (e *entry) open(now time.Time) bool {
+	if e.state.flags.Load() != 0 || e.state.cut.Load().done.Load() {
+		return false
+	}
+	if e.maxInFlight != 0 && uint64(uint32(e.state.counts.Load())) >= e.maxInFlight {
+		return false
+	}
+	return e.rate.interval == 0 || e.rate.open(&e.state.arrival, now.UnixNano())
+}
+
+// Bind returns to the node of a session. A draining node is allowed until it is cut. The error is ErrGone, ErrDown,
+// ErrCut or ErrFull (Capacity of the node; the session is not lost by it).
+func (t *Table) Bind(id topology.NodeID, now time.Time) (Lease, error) {
+	e := t.view.Load().nodes[id]
+	if e == nil {
+		return Lease{}, ErrGone
+	}
+	if Standing(e.state.standing.Load()) == StandingDown {
+		return Lease{}, ErrDown
+	}
+	return e.acquire(now, flagDraining)
+}

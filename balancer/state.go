@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package balancer
+
+import (
+	"sync/atomic"
+
+	"meridian/topology"
+)
+
+// Standing is how a node stands with health.
+type Standing uint8
+
+// The standings.
+const (
+	StandingUnknown Standing = iota // not yet checked: picked only where no node that is up can be
+	StandingUp
+	StandingDown
+)
+
+// String returns "unknown", "up" or "down".
+func (s Standing) String() string {
+	switch s {
+	case StandingUp:
+		return "up"
+	case StandingDown:
+		return "down"
+	}
+	return "unknown"
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (s Standing) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// The flags of a state.
+const (
+	flagDraining uint32 = 1 << iota // drained by an operator, or Leaving
+	flagGone                        // not in the topology
+)
+
+// state is what is learned of one node. One pointer per node for as long as it is known, whatever the snapshot.
+type state struct {
+	counts   atomic.Uint64             // low half: in flight; high half: streams. One word, so that both are read as one
+	arrival  atomic.Int64              // GCRA's theoretical arrival time, Unix nanoseconds
+	flags    atomic.Uint32             // flagDraining, flagGone
+	standing atomic.Uint32             // a Standing
+	cut      atomic.Pointer[cutSignal] // never nil
+	_        [128 - 2*8 - 2*4 - 8]byte // two nodes never share a cache line (or a pair that is fetched together)
+
+	// Guarded by Table.mu.
+
+	drain     *topology.Drain // that is in force, or nil
+	drainedAt topology.Revision
+}
+
+// cutSignal tells the leases of one drain that its deadline has come. A node that is undrained gets a new one.
+type cutSignal struct {
+	done atomic.Bool
+	ch   chan struct{}
+}
+
+const (
+	oneInFlight uint64 = 1
+	oneStream   uint64 = 1 << 32
+)
+
+func newState() *state {
+	st := &state{}
+	st.flags.Store(flagGone)
+	st.cut.Store(&cutSignal{ch: make(chan struct{})})
+	return st
+}
+
+// apply takes over what a snapshot says of the node; n is nil where it has none. The caller holds Table.mu.
+func (st *state) apply(n *topology.Node, d *topology.Drain, rev topology.Revision) {
+	var flags uint32
+	if n == nil {
+		flags |= flagGone
+		st.standing.Store(uint32(StandingUnknown)) // whoever comes back under the name is to be checked first
+	}
+	if d != nil || n != nil && n.Leaving {
+		flags |= flagDraining
+	}
+	if flags&flagDraining == 0 || !sameDrain(st.drain, d) {
+		if st.cut.Load().done.Load() {
+			st.cut.Store(&cutSignal{ch: make(chan struct{})})
+		}
+	}
+	if flags&flagDraining != 0 && (st.flags.Load()&flagDraining == 0 || !sameDrain(st.drain, d)) {
+		st.drainedAt = rev
+	}
+	st.drain = d
+	st.flags.Store(flags)
+}
+
+// sameDrain reports whether two drains of one node are one: a new deadline is a new drain.
+func sameDrain(a, b *topology.Drain) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Created.Equal(b.Created) && a.Deadline.Equal(b.Deadline)
+}
+
+func (st *state) out() (inFlight, streams int) {
+	c := st.counts.Load()
+	return int(uint32(c)), int(c >> 32)
+}
+
+func (st *state) load() Load {
+	l := Load{
+		Draining: st.flags.Load()&flagDraining != 0,
+		Cut:      st.cut.Load().done.Load(),
+		Standing: Standing(st.standing.Load()),
+	}
+	// Last: flags before counts is what makes a zero final, see acquire.
+	l.InFlight, l.Streams = st.out()
+	return l
+}
