@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package health
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// record is the state of one target.
+type record struct {
+	id string // set once, never changed
+
+	// alert says that a success would change something. Read without the lock, so that successes cost one load.
+	alert atomic.Bool
+
+	mu       sync.Mutex // guards the fields below
+	settings Settings
+	group    *group
+	verdict  Verdict
+	passed   int           // checks in a row that passed
+	failed   int           // checks in a row that failed
+	errors   int           // gateway errors in a row
+	refused  bool          // a connection failed since the last check: the next check alone decides
+	lastBan  time.Duration // 0: never banned
+	gone     bool          // forgotten: nothing is taken in any more
+	telling  bool          // somebody is telling changes
+	untold   []Verdict     // changes not yet told, in their order
+}
+
+// configure takes over settings and moves the target to its group.
+func (r *record) configure(s Settings, g *group) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.group != g && r.verdict.CanPick() {
+		r.group.add(-1)
+		g.add(1)
+	}
+	r.settings, r.group = s, g
+}
+
+// forget takes the target out of its group, for good.
+func (r *record) forget() {
+	r.configure(Settings{}, nil)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.gone = true
+}
+
+func (r *record) read() Verdict {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.verdict
+}
+
+// checkedLocked takes in the result of a check.
+func (r *record) checkedLocked(ok bool, reason string, latency time.Duration, now time.Time) {
+	if r.gone {
+		return
+	}
+	v := &r.verdict
+	v.Checks++
+	v.LastCheck, v.Latency = now, latency
+	refused := r.refused
+	r.refused = false
+	if ok {
+		r.passed, r.failed = r.passed+1, 0
+		r.passLocked(now)
+	} else {
+		v.Failures++
+		r.passed, r.failed = 0, r.failed+1
+		r.failLocked(reason, refused, now)
+	}
+}
+
+func (r *record) passLocked(now time.Time) {
+	switch v := &r.verdict; v.State {
+	case Unknown, Suspect:
+		r.becomeLocked(Up, "check passed", now)
+	case Down:
+		if r.passed >= r.settings.Rise {
+			r.becomeLocked(Up, fmt.Sprintf("%d checks in a row passed", r.passed), now)
+		}
+	case Ejected:
+		if !now.Before(v.BanUntil) {
+			r.passed = 1 // those that passed during the ban don't count
+			r.becomeLocked(HalfOpen, "the ban is over and a check passed; the next request decides", now)
+		}
+	case HalfOpen:
+		if r.passed > r.settings.Rise { // one made it half-open; a target without requests must come back, too
+			r.becomeLocked(Up, fmt.Sprintf("%d checks in a row passed", r.passed), now)
+		}
+	}
+}
+
+func (r *record) failLocked(reason string, refused bool, now time.Time) {
+	switch v := &r.verdict; v.State {
+	case Unknown, HalfOpen:
+		r.becomeLocked(Down, reason, now)
+	case Up, Suspect:
+		switch {
+		case refused:
+			r.becomeLocked(Down, "a connection and then a check failed: "+reason, now)
+		case r.failed >= r.settings.Fall:
+			r.becomeLocked(Down, fmt.Sprintf("%d checks in a row failed: %s", r.failed, reason), now)
+		default:
+			r.becomeLocked(Suspect, "check failed: "+reason, now)
+		}
+	case Ejected:
+		if !now.Before(v.BanUntil) {
+			r.becomeLocked(Down, "check failed after the ban: "+reason, now)
+		}
+	case Down:
+		v.Reason = reason
+	}
+}
+
+// observedLocked takes in the outcome of a request.
+func (r *record) observedLocked(o Outcome, reason string, now time.Time) (probeNow bool) {
+	state := r.verdict.State
+	if state == Down || state == Ejected || r.gone {
+		return false // of requests that were let in before
+	}
+	if o == Success {
+		r.errors = 0
+		if state == HalfOpen {
+			r.becomeLocked(Up, "the first request after the ban succeeded", now)
+		}
+		r.alert.Store(false)
+		return false
+	}
+	r.errors++
+	r.alert.Store(true)
+	if state == HalfOpen || r.errors >= r.settings.ConsecutiveErrors {
+		if r.ejectLocked(reason, now) {
+			return false
+		}
+	}
+	if o == GatewayError {
+		// The first of a row may be the last word of a dead process. No more often than the schedule checks at its fastest.
+		return r.errors == 1 && now.Sub(r.verdict.LastCheck) >= r.settings.FastInterval
+	}
+	if r.refused {
+		return false
+	}
+	r.refused = true
+	if state == Up {
+		r.becomeLocked(Suspect, "connection failed: "+reason, now)
+	}
+	return true
+}
+
+// ejectLocked bans the target, unless it is the last of its group that can be picked.
+func (r *record) ejectLocked(reason string, now time.Time) bool {
+	v := &r.verdict
+	if v.State.CanPick() && !r.group.release() {
+		v.Reason = fmt.Sprintf("%s: %s; not ejected, as it is the last of %s that can be picked", r.streak(), reason, r.settings.Group)
+		return false
+	}
+	ban := r.settings.Ban
+	// In a row: it comes back and fails again within the time that it was banned for.
+	if r.lastBan > 0 && now.Sub(v.BanUntil) <= r.lastBan {
+		ban = max(ban, min(2*r.lastBan, MaxBan))
+	}
+	r.lastBan, v.BanUntil = ban, now.Add(ban)
+	r.enterLocked(Ejected, fmt.Sprintf("%s: %s; banned for %s", r.streak(), reason, ban), now)
+	return true
+}
+
+func (r *record) streak() string {
+	switch {
+	case r.verdict.State == HalfOpen:
+		return "an error after the ban"
+	case r.errors == 1:
+		return "an error"
+	}
+	return fmt.Sprintf("%d errors in a row", r.errors)
+}
+
+// becomeLocked changes the state and keeps the group's count.
+func (r *record) becomeLocked(s State, reason string, now time.Time) {
+	switch was := r.verdict.CanPick(); {
+	case was && !s.CanPick():
+		r.group.add(-1)
+	case !was && s.CanPick():
+		r.group.add(1)
+	}
+	r.enterLocked(s, reason, now)
+}
+
+// enterLocked changes the state and notes the change to be told. The group's count is the caller's.
+func (r *record) enterLocked(s State, reason string, now time.Time) {
+	v := &r.verdict
+	was := v.State
+	v.Reason = reason
+	if was == s {
+		return
+	}
+	v.State, v.Since = s, now
+	if !was.CanPick() || !s.CanPick() {
+		r.errors = 0 // but not between up and suspect: a check that passes doesn't make requests succeed
+	}
+	r.alert.Store(r.errors > 0 || s == HalfOpen)
+	r.untold = append(r.untold, *v)
+}
+
+// nextLocked returns after how long to check again.
+func (r *record) nextLocked(now time.Time) time.Duration {
+	switch s := r.verdict.State; {
+	case s == Suspect, s == HalfOpen, s == Down && r.passed > 0:
+		return r.settings.FastInterval
+	case s == Ejected:
+		if left := r.verdict.BanUntil.Sub(now); left > 0 {
+			return min(left, r.settings.Interval)
+		}
+		return r.settings.FastInterval
+	}
+	return r.settings.Interval
+}
+
+// tell calls changed for what is untold. One caller at a time does so for all, so that changes arrive in their order.
+func (r *record) tell(changed func(string, Verdict)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.telling {
+		return
+	}
+	r.telling = true
+	for len(r.untold) > 0 {
+		next := r.untold
+		r.untold = nil
+		if changed == nil {
+			continue
+		}
+		r.mu.Unlock()
+		for _, v := range next {
+			changed(r.id, v)
+		}
+		r.mu.Lock()
+	}
+	r.telling = false
+}

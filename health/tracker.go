@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package health
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Tracker holds the verdicts, by a target's id. Safe for concurrent use: there is one lock per target, and Observe of a
+// success takes none while there is nothing that a success would change.
+type Tracker struct {
+	changed func(id string, v Verdict) // set once, never changed; may be nil
+
+	mu      sync.Mutex // makes Apply single; readers use records
+	records atomic.Pointer[map[string]*record]
+	groups  map[string]*group // guarded by mu
+}
+
+// NewTracker returns a tracker without targets. changed (nil: nobody) is told of every change of a target's state, the
+// first verdict included: synchronously, without locks held, each target's changes in their order and never two at once.
+// Where two callers change one target at the same time, one of them tells both changes.
+func NewTracker(changed func(id string, v Verdict)) *Tracker {
+	t := &Tracker{changed: changed, groups: map[string]*group{}}
+	t.records.Store(&map[string]*record{})
+	return t
+}
+
+// Apply makes targets the targets: new ones are Unknown, those that stay keep their verdict under the new settings, the
+// others are forgotten. changed is not told of either.
+func (t *Tracker) Apply(targets map[string]Settings, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	old := *t.records.Load()
+	next := make(map[string]*record, len(targets))
+	groups := make(map[string]*group, len(t.groups))
+	for id, s := range targets {
+		g := t.groupLocked(groups, s.Group)
+		r := old[id]
+		if r == nil {
+			r = &record{id: id, verdict: Verdict{Since: now}}
+		}
+		r.configure(s.withDefaults(), g)
+		next[id] = r
+	}
+	t.records.Store(&next)
+	t.groups = groups
+	for id, r := range old {
+		if next[id] == nil {
+			r.forget()
+		}
+	}
+}
+
+// groupLocked returns the group of the name out of next, where it enters it, so that groups without targets are forgotten.
+func (t *Tracker) groupLocked(next map[string]*group, name string) *group {
+	if name == "" {
+		return nil
+	}
+	g := next[name]
+	if g == nil {
+		if g = t.groups[name]; g == nil {
+			g = &group{}
+		}
+		next[name] = g
+	}
+	return g
+}
+
+func (t *Tracker) record(id string) *record { return (*t.records.Load())[id] }
+
+// Probed takes in the result of a check and returns after how long to check again. reason says what failed ("connect
+// refused"). For a target that is not known it changes nothing and returns the default interval.
+func (t *Tracker) Probed(id string, ok bool, reason string, latency time.Duration, now time.Time) (next time.Duration) {
+	r := t.record(id)
+	if r == nil {
+		return Settings{}.withDefaults().Interval
+	}
+	r.mu.Lock()
+	r.checkedLocked(ok, reason, latency, now)
+	next = r.nextLocked(now)
+	r.mu.Unlock()
+	r.tell(t.changed)
+	return next
+}
+
+// Observe takes in how a request to a target ended. probeNow asks for a check at once: the verdict waits for it.
+func (t *Tracker) Observe(id string, o Outcome, reason string, now time.Time) (probeNow bool) {
+	r := t.record(id)
+	if r == nil || o == ClientGone || o == Success && !r.alert.Load() {
+		return false
+	}
+	r.mu.Lock()
+	probeNow = r.observedLocked(o, reason, now)
+	r.mu.Unlock()
+	r.tell(t.changed)
+	return probeNow
+}
+
+// Verdict returns the verdict on a target. It is zero (Unknown) for one that is not known.
+func (t *Tracker) Verdict(id string) Verdict {
+	if r := t.record(id); r != nil {
+		return r.read()
+	}
+	return Verdict{}
+}
+
+// All returns the verdicts on all targets.
+func (t *Tracker) All() map[string]Verdict {
+	records := *t.records.Load()
+	out := make(map[string]Verdict, len(records))
+	for id, r := range records {
+		out[id] = r.read()
+	}
+	return out
+}
