@@ -4,10 +4,13 @@ package topology
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Mistake is one thing wrong with one field of one resource.
@@ -17,12 +20,16 @@ type Mistake struct {
 	Message string `json:"message"`         // what is there and what is wanted
 }
 
-// Error implements error: "nodes/mcp-1: address: …".
+// Error implements error: "nodes/mcp-1: address: …". A key that is not a name is quoted, since anything may stand in etcd.
 func (m Mistake) Error() string {
-	if m.Field == "" {
-		return m.Key.String() + ": " + m.Message
+	key := m.Key.String()
+	if strings.ContainsFunc(key, hidden) {
+		key = strconv.Quote(clip(key))
 	}
-	return m.Key.String() + ": " + m.Field + ": " + m.Message
+	if m.Field == "" {
+		return key + ": " + m.Message
+	}
+	return key + ": " + m.Field + ": " + m.Message
 }
 
 // Bounds of what a resource may hold. Ours; each keeps one value well below etcd's 1.5 MiB and a table row readable.
@@ -108,11 +115,15 @@ func (c *checker) labels(field string, m map[string]string) {
 	if len(m) > maxLabels {
 		c.mistake(field, "%d labels; at most %d", len(m), maxLabels)
 	}
-	for k, v := range m {
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		at := field + "." + clip(k)
 		if !validName(k) {
-			c.mistake(field+"."+clip(k), "%q is not a label's name", clip(k))
+			if strings.ContainsFunc(k, hidden) {
+				at = field + "." + strconv.Quote(clip(k))
+			}
+			c.mistake(at, "%q is not a label's name", clip(k))
 		}
-		c.text(field+"."+clip(k), v, maxLabelBytes)
+		c.text(at, m[k], maxLabelBytes)
 	}
 }
 
@@ -121,9 +132,15 @@ func (c *checker) text(field, s string, most int) {
 	if len(s) > most {
 		c.mistake(field, "%d bytes; at most %d", len(s), most)
 	}
-	if strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r == 0xfffd }) {
+	if strings.ContainsFunc(s, hidden) {
 		c.mistake(field, "%s has a control or malformed character", strconv.Quote(clip(s)))
 	}
+}
+
+// hidden reports whether r could make a terminal or a log show something else than what is there: control characters
+// (C1 too), changes of the writing direction, line separators, and what stands for malformed UTF-8.
+func hidden(r rune) bool {
+	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == 0x2028 || r == 0x2029 || r == 0xfffd
 }
 
 // validName reports whether s is 1 to 63 bytes of [a-z0-9.-] with a letter or digit at both ends and no empty label.
@@ -162,7 +179,7 @@ func isAlnum(b byte) bool { return b >= 'a' && b <= 'z' || b >= '0' && b <= '9' 
 // clip bounds what an error repeats of a stranger's text.
 func clip(s string) string {
 	if len(s) > 80 {
-		return s[:80] + "…"
+		return strings.ToValidUTF8(s[:80], "") + "…"
 	}
 	return s
 }

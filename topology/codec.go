@@ -6,13 +6,20 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"maps"
-	"reflect"
 	"strings"
 )
 
-// MaxValueBytes bounds one value. Ours: a value is one resource, and etcd's default request limit is 1.5 MiB.
+// MaxValueBytes bounds one value, but an edge's, for which it is MaxReportBytes. Ours: a value is one resource, and etcd's
+// default request limit is 1.5 MiB.
 const MaxValueBytes = 64 << 10
+
+// MaxBytes returns the bound of a value of the kind.
+func MaxBytes(k Kind) int {
+	if k == KindEdge {
+		return MaxReportBytes
+	}
+	return MaxValueBytes
+}
 
 // New returns an empty resource of the kind, or nil for a kind that does not exist.
 func New(k Kind) Resource {
@@ -44,8 +51,8 @@ func Decode(key Key, value []byte) (Resource, []Mistake) {
 		c.mistake("", "%q is not a kind of resource", clip(string(key.Kind)))
 		return nil, c.found
 	}
-	if len(value) > MaxValueBytes {
-		c.mistake("", "the value has %d bytes; at most %d", len(value), MaxValueBytes)
+	if most := MaxBytes(key.Kind); len(value) > most {
+		c.mistake("", "the value has %d bytes; at most %d", len(value), most)
 		return nil, c.found
 	}
 	if field, err := unmarshal(value, r); err != nil {
@@ -55,7 +62,7 @@ func Decode(key Key, value []byte) (Resource, []Mistake) {
 	if r.Key().Name != key.Name {
 		c.mistake("name", "%q does not match the key's %q", clip(r.Key().Name), clip(key.Name))
 	}
-	c.found = append(c.found, Check(r)...)
+	r.check(&c) // not Check: its mistakes would bear the name in the value, which may be anything
 	if len(c.found) > 0 {
 		return nil, c.found
 	}
@@ -64,8 +71,8 @@ func Decode(key Key, value []byte) (Resource, []Mistake) {
 
 // unmarshal decodes one JSON object and names the field at fault.
 func unmarshal(value []byte, r Resource) (field string, err error) {
-	if t := bytes.TrimLeft(value, " \t\r\n"); len(t) == 0 || t[0] != '{' {
-		return "", errors.New("the value is not a JSON object")
+	if !isObject(value) {
+		return "", errNotObject
 	}
 	if err := json.Unmarshal(value, r); err != nil {
 		var te *json.UnmarshalTypeError
@@ -75,6 +82,14 @@ func unmarshal(value []byte, r Resource) (field string, err error) {
 		return "", errors.New(strings.TrimPrefix(err.Error(), "json: "))
 	}
 	return "", nil
+}
+
+var errNotObject = errors.New("the value is not a JSON object")
+
+// isObject reports whether a JSON text is an object. json.Unmarshal takes null for one, too.
+func isObject(value []byte) bool {
+	t := bytes.TrimLeft(value, " \t\r\n")
+	return len(t) > 0 && t[0] == '{'
 }
 
 // Check validates a resource's own fields, as Decode does.
@@ -91,37 +106,4 @@ func Encode(r Resource) []byte {
 		panic("topology: " + r.Key().String() + ": " + err.Error()) // invariant: resources hold only plain values
 	}
 	return b
-}
-
-// Merge returns next with the fields of prev that this program does not know, so that an older program's rewrite loses
-// nothing that a newer one wrote. A prev that is not a JSON object is left out.
-func Merge(kind Kind, prev, next []byte) []byte {
-	var old, out map[string]json.RawMessage
-	if json.Unmarshal(prev, &old) != nil || json.Unmarshal(next, &out) != nil {
-		return next
-	}
-	known := fieldNames(reflect.TypeOf(New(kind)).Elem())
-	maps.DeleteFunc(old, func(name string, _ json.RawMessage) bool { return known[name] })
-	if len(old) == 0 {
-		return next
-	}
-	for name, v := range old {
-		if _, ok := out[name]; !ok {
-			out[name] = v
-		}
-	}
-	b, err := json.Marshal(out)
-	if err != nil {
-		return next
-	}
-	return b
-}
-
-func fieldNames(t reflect.Type) map[string]bool {
-	names := make(map[string]bool, t.NumField())
-	for i := range t.NumField() {
-		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
-		names[name] = true
-	}
-	return names
 }

@@ -3,6 +3,7 @@
 package topology
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 )
@@ -26,46 +27,12 @@ type Edge struct {
 	// The rest is written by an edge about itself, never by an operator.
 
 	Started time.Time `json:"started,omitzero"`
+	// Leaving is set by an edge that is about to end: DNS answers it no more.
+	Leaving bool `json:"leaving,omitempty"`
 	// Report is what the edge last published of what it sees, or nil.
 	Report *Report `json:"report,omitempty"`
 	// Live is set for an edge that registered itself. It is not part of the value: where the value stands says it.
 	Live bool `json:"-"`
-}
-
-// Report is one edge's view: published under its lease and given in answer to other edges' probes. Of two reports of
-// one edge the one with the higher (Started, Seq) is newer.
-type Report struct {
-	Started time.Time `json:"started"` // when the edge started, by its clock
-	Seq     uint64    `json:"seq"`     // counts the edge's reports since then, from 1
-	// Revision is the topology in use.
-	Revision Revision `json:"revision"`
-	// Stale says that the edge can't see etcd and works from the last good topology.
-	Stale bool `json:"stale,omitempty"`
-	// Pools says, for the nodes of the edge's own region, how many of each pool can be picked.
-	Pools map[PoolID]PoolView `json:"pools,omitempty"`
-	// Nodes holds the verdict on every node that the edge checks and that is not up; the others are up.
-	Nodes map[NodeID]string `json:"nodes,omitempty"`
-	// Edges holds the verdict on every edge that this one probes and that is not up.
-	Edges map[EdgeID]string `json:"edges,omitempty"`
-}
-
-// PoolView is how a pool stands in one region.
-type PoolView struct {
-	Up    int `json:"up"`    // nodes that can be picked
-	Total int `json:"total"` // nodes there are
-}
-
-// Newer reports whether r was made after o. Any report is newer than nil.
-func (r *Report) Newer(o *Report) bool {
-	switch {
-	case r == nil:
-		return false
-	case o == nil:
-		return true
-	case !r.Started.Equal(o.Started):
-		return r.Started.After(o.Started)
-	}
-	return r.Seq > o.Seq
 }
 
 // Key implements Resource.
@@ -81,17 +48,24 @@ func (e *Edge) check(c *checker) {
 	if len(e.Addresses) < 1 || len(e.Addresses) > 8 {
 		c.mistake("addresses", "%d addresses; want 1 to 8 that clients can reach", len(e.Addresses))
 	}
-	for _, a := range e.Addresses {
-		if !a.IsValid() {
-			c.mistake("addresses", "an address is empty")
-			continue
+	for i, a := range e.Addresses {
+		field := fmt.Sprintf("addresses[%d]", i)
+		switch {
+		case !a.IsValid():
+			c.mistake(field, "it is empty; want an IP address")
+		case a.Is4In6():
+			c.mistake(field, "%s is an IPv4 address in IPv6 form; write %s", a, a.Unmap())
+		default:
+			c.reachable(field, a)
 		}
-		c.reachable("addresses", a)
 	}
-	for field, s := range map[string]string{"http": e.HTTP, "dns": e.DNS, "admin": e.Admin} {
-		if s != "" {
-			c.address(field, s)
+	for _, f := range [...]struct{ field, address string }{{"http", e.HTTP}, {"dns", e.DNS}, {"admin", e.Admin}} {
+		if f.address != "" {
+			c.address(f.field, f.address)
 		}
+	}
+	if e.Report != nil {
+		e.Report.check(c, "report.")
 	}
 }
 
