@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"errors"
+	"io"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"time"
+
+	"meridian/balancer"
+	"meridian/health"
+	"meridian/proxy/exchange"
+	"meridian/proxy/http1"
+	"meridian/proxy/upstream"
+)
+
+// result is how a try on a node ended.
+type result uint8
+
+const (
+	finished   result = iota // the client has been answered, well or not, or is gone
+	unsent                   // no byte of the request was sent: any node may have it
+	unanswered               // sent, no byte of an answer came, and the request may be repeated
+)
+
+// failure is why a try did not succeed: for the client, without addresses, if it is the last.
+type failure struct {
+	status int
+	reason string
+}
+
+// balance has a node picked and tries it, then others, up to the route's tries and its time to the first byte. The contract: a
+// request is tried again only if no byte of an answer has come, and either no byte of the request was sent, or its method
+// may be repeated (RFC 9110, section 9.2.2) and all of its body is at hand. A POST that was sent once is never sent twice.
+func (r *relay) balance() {
+	giveUp := r.x.Received.Add(r.timeouts.FirstByte.Std())
+	var last failure
+	for {
+		at := time.Now()
+		if r.nTried >= r.route.EffectiveTries() || r.nTried > 0 && at.After(giveUp) {
+			r.fail(last)
+			return
+		}
+		lease, err := r.s.cfg.Table.Pick(balancer.Request{Pool: r.pool.Name, Tried: r.tried[:r.nTried], Now: at, Rand: rand.Uint64()})
+		if err != nil {
+			if r.nTried > 0 {
+				r.fail(last)
+			} else {
+				r.noNode(err)
+			}
+			return
+		}
+		var res result
+		res, last = r.tryNode(lease)
+		if res == finished {
+			return
+		}
+		r.tried[r.nTried] = r.node.Name
+		r.nTried++
+		r.endLease()
+		r.metrics.retries.Inc()
+	}
+}
+
+// noNode answers a request that no node of the pool can take.
+func (r *relay) noNode(err error) { r.answer(503, 1, "%v", err) }
+
+// fail answers a request whose tries are spent.
+func (r *relay) fail(f failure) {
+	retryAfter := 0
+	if f.status == 503 {
+		retryAfter = 1
+	}
+	r.answer(f.status, retryAfter, "pool %s: %s", r.pool.Name, f.reason)
+}
+
+// tryNode sends the request to the node of the lease, which it keeps. A connection that was kept may have been closed by the
+// node just then; the same node is asked again on a new one, where that may be.
+func (r *relay) tryNode(l balancer.Lease) (result, failure) {
+	if !r.took(l) {
+		return unsent, failure{503, "the node was drained"}
+	}
+	if err := r.takeArrived(); err != nil {
+		r.upload.clientErr = err
+		r.badBody()
+		return finished, failure{}
+	}
+	connect := r.timeouts.Connect.Std()
+	c, err := r.s.upstream.Get(r.node.Address, connect)
+	for {
+		if err != nil {
+			return r.connectFailed(err)
+		}
+		if !r.adopt(c) {
+			r.ended()
+			return finished, failure{}
+		}
+		reused := c.Reused()
+		res, f := r.exchange(c)
+		if res == finished || !reused {
+			if res != finished {
+				r.s.cfg.Observe(r.node.Name, health.GatewayError, f.reason)
+			}
+			return res, f
+		}
+		r.metrics.staleRetries.Inc()
+		c, err = r.s.upstream.Dial(r.node.Address, connect)
+	}
+}
+
+// connectFailed reports a connection that could not be made, unless that was this machine's fault.
+func (r *relay) connectFailed(err error) (result, failure) {
+	r.record.err = err.Error()
+	if upstream.Local(err) {
+		return unsent, failure{503, "the edge can make no more connections"}
+	}
+	reason := "connect refused"
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		reason = "no connection within " + r.timeouts.Connect.String()
+	}
+	r.s.cfg.Observe(r.node.Name, health.ConnectFailed, reason)
+	if gone, cut := r.ending(); gone || cut {
+		r.ended()
+		return finished, failure{}
+	}
+	return unsent, failure{503, "no node could be reached (" + reason + ")"}
+}
+
+// exchange sends the request on c and relays the answer. It owns c from here on.
+func (r *relay) exchange(c *upstream.Conn) (result, failure) {
+	c.Begin(r.timeouts.FirstByte.Std(), !r.whole)
+	r.wire = r.appendRequest(r.wire[:0])
+	n, err := c.Write(r.wire, r.timeouts.Idle.Std())
+	if err != nil && n == 0 {
+		r.drop()
+		if gone, cut := r.ending(); gone || cut {
+			r.ended()
+			return finished, failure{}
+		}
+		return unsent, failure{502, "the connection to the node broke"}
+	}
+	r.record.bytesIn = int64(len(r.body))
+	switch {
+	case err != nil: // the node may have answered before it closed
+		c.RequestSent()
+	case r.whole:
+		r.x.Reply.Watch(r)
+	default:
+		r.startUpload(c)
+	}
+	resp, started, err := c.ReadHead(r.x.Method, r.timeouts.Idle.Std())
+	if err == nil {
+		r.relayAnswer(c, resp)
+		return finished, failure{}
+	}
+	return r.noAnswer(started, err)
+}
+
+// takeArrived reads into r.body what has arrived of the request's body. What is there on a further try is kept: it is sent
+// again, and it is all that was read. The error is that of a body that is malformed so far: no node sees that request.
+func (r *relay) takeArrived() error {
+	r.whole = r.whole || r.x.Length == exchange.LengthNone
+	for !r.whole && len(r.body) < maxKeptBody {
+		if len(r.body) == cap(r.body) {
+			r.body = slices.Grow(r.body, 4096)
+		}
+		room := r.body[len(r.body):min(cap(r.body), maxKeptBody)]
+		n, err := r.x.Body.ReadArrived(room)
+		r.body = r.body[:len(r.body)+n]
+		switch {
+		case err == io.EOF:
+			r.whole = true
+		case err != nil:
+			return err
+		case n == 0:
+			return nil
+		}
+	}
+	return nil
+}
+
+// appendRequest appends the request's head and what is at hand of its body, to be sent in one write.
+func (r *relay) appendRequest(dst []byte) []byte {
+	r.fields = appendRequestFields(r.fields[:0], r.x)
+	host := r.x.Host
+	if r.isMCP || host == "" {
+		host = r.node.Address // the MCP SDKs refuse a Host that is not the worker's own; the edge has checked the client's
+	}
+	dst = http1.AppendRequest(dst, &http1.Outgoing{
+		Method: r.x.Method, Target: r.x.Target, Host: host, Header: r.fields, Length: r.x.Length,
+	})
+	if r.x.Length != exchange.LengthUnknown {
+		return append(dst, r.body...)
+	}
+	dst = http1.AppendChunk(dst, r.body)
+	if r.whole {
+		dst = http1.AppendLastChunk(dst, keptTrailer(r.x.Body.Trailer()))
+	}
+	return dst
+}
+
+// noAnswer decides what becomes of a request that was sent and not answered.
+func (r *relay) noAnswer(started bool, err error) (result, failure) {
+	uploaded := r.stopUpload()
+	r.x.Reply.Unwatch()
+	r.drop()
+	r.record.err = err.Error()
+	gone, cut := r.ending()
+	if gone || cut || r.upload.clientErr != nil {
+		r.ended()
+		return finished, failure{}
+	}
+	var refusal *http1.Refusal
+	var f failure
+	switch {
+	case errors.As(err, &refusal):
+		f = failure{502, "the node's answer is malformed: " + refusal.Reason}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		f = failure{504, "the node did not answer within " + r.timeouts.FirstByte.String()}
+	case !started && repeatable(r.x.Method) && r.whole && uploaded:
+		return unanswered, failure{502, "the node closed the connection without an answer"}
+	default:
+		f = failure{502, "the node closed the connection before its answer was whole"}
+	}
+	r.s.cfg.Observe(r.node.Name, health.GatewayError, f.reason)
+	r.fail(f)
+	return finished, failure{}
+}
+
+// repeatable reports whether a request may be sent again although a node may have acted on it: RFC 9110, section 9.2.2.
+func repeatable(method string) bool {
+	switch method {
+	case "GET", "HEAD", "OPTIONS", "PUT", "DELETE":
+		return true
+	}
+	return false
+}
+
+// drop closes the connection to the node.
+func (r *relay) drop() {
+	if c := r.detach(); c != nil {
+		c.Close()
+	}
+}
+
+// ended finishes a request that was not answered and will not be, because of the client or of a cut.
+func (r *relay) ended() {
+	gone, cut := r.ending()
+	switch {
+	case gone:
+		r.s.cfg.Observe(r.node.Name, health.ClientGone, "")
+		r.record.err = "the client left"
+		r.abort()
+	case cut:
+		r.record.err = "the node's drain reached its deadline"
+		r.answer(503, 1, "pool %s: the node was drained before it answered", r.pool.Name)
+	default:
+		r.badBody()
+	}
+}
+
+// abort breaks the answer off.
+func (r *relay) abort() {
+	r.record.aborted = true
+	r.x.Reply.Abort()
+}

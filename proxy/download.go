@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"io"
+	"strings"
+	"time"
+
+	"meridian/health"
+	"meridian/proxy/exchange"
+	"meridian/proxy/http1"
+	"meridian/proxy/upstream"
+)
+
+// relayAnswer sends the node's answer to the client, as it comes.
+func (r *relay) relayAnswer(c *upstream.Conn, resp *http1.Response) {
+	r.record.firstByte = time.Since(r.x.Received)
+	r.learn(resp)
+	r.fields = appendKept(r.fields[:0], resp.Header, responseFate)
+	status := resp.Status
+	r.head = exchange.Head{Status: status, Header: r.fields, Length: resp.Length}
+	err := r.x.Reply.WriteHead(&r.head)
+	r.record.status = status
+	if err == nil {
+		err = r.relayBody(c.Body())
+	}
+	sent := r.stopUpload() // after a whole answer the node wants no more of the request
+	r.x.Reply.Unwatch()
+	switch {
+	case err != nil:
+		r.record.err = err.Error()
+		r.drop()
+		r.brokenAnswer(err)
+	case !sent:
+		r.drop()
+		r.judge(status)
+	default:
+		if c := r.detach(); c != nil {
+			c.Release()
+		}
+		r.judge(status)
+	}
+}
+
+// relayBody copies the body, flushing before each wait for the node: what has arrived goes out in one write, and nothing
+// that has arrived is held back.
+func (r *relay) relayBody(body *http1.Message) error {
+	buf := copyPool.Get().(*[copyBytes]byte)
+	defer copyPool.Put(buf)
+	w := r.x.Reply
+	for {
+		n, err := body.ReadArrived(buf[:])
+		if n == 0 && err == nil {
+			if err := w.Flush(); err != nil {
+				return &clientError{err}
+			}
+			n, err = body.Read(buf[:])
+		}
+		if n > 0 {
+			r.touchSession()
+			r.record.bytesOut += int64(n)
+			if _, werr := w.Write(buf[:n]); werr != nil {
+				return &clientError{werr}
+			}
+		}
+		if err == io.EOF {
+			if err := w.End(r.answerTrailer(body)); err != nil {
+				return &clientError{err}
+			}
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (r *relay) answerTrailer(body *http1.Message) exchange.Header {
+	if t := body.Trailer(); len(t) > 0 {
+		return keptTrailer(t)
+	}
+	return nil
+}
+
+// clientError is a failed write to the client, which says nothing of the node.
+type clientError struct{ error }
+
+func (e *clientError) Unwrap() error { return e.error }
+
+// brokenAnswer ends an answer that broke off midway. What was started is never ended as if it were whole.
+func (r *relay) brokenAnswer(err error) {
+	gone, cut := r.ending()
+	_, client := err.(*clientError)
+	switch {
+	case gone || client || r.upload.clientErr != nil:
+		r.record.err = "the client left"
+		r.s.cfg.Observe(r.node.Name, health.ClientGone, "")
+	case cut:
+		r.record.err = "the node's drain reached its deadline"
+	default:
+		r.s.cfg.Observe(r.node.Name, health.GatewayError, "the answer broke off: "+err.Error())
+		if !r.x.Reply.Started() {
+			r.fail(failure{502, "the node's answer broke off"})
+			return
+		}
+	}
+	r.abort()
+}
+
+// judge reports the outcome of a whole answer.
+func (r *relay) judge(status int) {
+	switch status {
+	case 502, 503, 504:
+		r.s.cfg.Observe(r.node.Name, health.GatewayError, statusReasons[status-502])
+	default:
+		r.s.cfg.Observe(r.node.Name, health.Success, "")
+	}
+}
+
+var statusReasons = [...]string{"status 502", "status 503", "status 504"}
+
+// learn takes from the answer's head what it says of the session, and whether it is a stream that stays open.
+func (r *relay) learn(resp *http1.Response) {
+	if r.isMCP {
+		r.learnSession(resp)
+	}
+	if r.longLived() && isEventStream(resp.Header.Get("Content-Type")) {
+		r.lease.Stream()
+	}
+}
+
+// longLived reports whether the request opens a stream, rather than one answer that comes in events.
+func (r *relay) longLived() bool {
+	return r.x.Method == "GET" || r.isMCP && r.x.Header.Get("Mcp-Method") == "subscriptions/listen"
+}
+
+func isEventStream(contentType string) bool {
+	media, _, _ := strings.Cut(contentType, ";")
+	return strings.EqualFold(strings.TrimSpace(media), "text/event-stream")
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package http1
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"meridian/proxy/exchange"
+)
+
+// readWhole reads one request as a connection does, head and body.
+func readWhole(in io.Reader) (h *requestHead, body []byte, trailer exchange.Header, err error) {
+	r := NewReader(in, 64<<10)
+	defer r.Release()
+	raw, err := readHead(r, Limits{}.WithDefaults())
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	h = &requestHead{}
+	refusal := parseRequest(raw, h)
+	r.Discard(len(raw))
+	if refusal != nil {
+		return nil, nil, nil, refusal
+	}
+	var m Message
+	m.reset(r, h.Length, func() error { return nil })
+	body, err = io.ReadAll(&m)
+	return h, body, m.Trailer(), err
+}
+
+// FuzzRequest holds what we accept and write anew against net/http's reading of it, and byte by byte against at once.
+func FuzzRequest(f *testing.F) {
+	for _, c := range accepted {
+		f.Add(c.in)
+	}
+	for _, c := range refusedRequests {
+		if len(c.in) < 4096 {
+			f.Add(c.in)
+		}
+	}
+	f.Fuzz(func(t *testing.T, in string) {
+		h, body, _, err := readWhole(strings.NewReader(in))
+		slow, _, _, slowErr := readWhole(iotest.OneByteReader(strings.NewReader(in)))
+		if (err == nil) != (slowErr == nil) {
+			t.Fatalf("at once %v, byte by byte %v (%v)", err, slowErr, slow)
+		}
+		if err != nil {
+			return
+		}
+		host := h.Host
+		if host == "" {
+			host = "node.test"
+		}
+		out := AppendRequest(nil, &Outgoing{Method: h.Method, Target: h.Target, Host: host, Header: h.Header, Length: h.Length})
+		if h.Length == exchange.LengthUnknown {
+			out = AppendLastChunk(AppendChunk(out, body), nil)
+		} else {
+			out = append(out, body...)
+		}
+		b := bufio.NewReader(bytes.NewReader(out))
+		req, err := http.ReadRequest(b)
+		if err != nil {
+			if strings.Contains(err.Error(), "malformed MIME header") || strings.Contains(err.Error(), "parse \"") {
+				return // net/http is stricter here: nothing is read in two ways
+			}
+			t.Fatalf("net/http refuses what we forward, %q: %v", out, err)
+		}
+		theirs, err := io.ReadAll(req.Body)
+		if err != nil || b.Buffered() > 0 {
+			t.Fatalf("net/http reads the body of %q to %q, %v, and leaves %d bytes", out, theirs, err, b.Buffered())
+		}
+		if req.Method != h.Method || req.RequestURI != h.Target || !strings.EqualFold(req.Host, host) || !bytes.Equal(theirs, body) {
+			t.Fatalf("we read %s %s %s %q, net/http %s %s %s %q", h.Method, h.Target, host, body, req.Method, req.RequestURI, req.Host, theirs)
+		}
+		if h.Path != "*" && req.URL.EscapedPath() != h.Path && req.URL.Path != h.Path {
+			t.Fatalf("we route by %q, net/http by %q", h.Path, req.URL.EscapedPath())
+		}
+	})
+}
+
+// FuzzResponse holds what we take of a node's answer against net/http's reading of the same bytes.
+func FuzzResponse(f *testing.F) {
+	for _, s := range []string{
+		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "HTTP/1.1 204 No Content\r\n\r\n", "HTTP/1.0 200\r\n\r\nhi",
+		"HTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", "HTTP/3.7 200 OK\r\n\r\n", "HTTP/1.1 99999\r\n\r\n",
+	} {
+		f.Add(s, false)
+	}
+	f.Fuzz(func(t *testing.T, in string, head bool) {
+		method := "GET"
+		if head {
+			method = "HEAD"
+		}
+		read := func(src io.Reader) (int, []byte, error) {
+			r := NewReader(src, 64<<10)
+			defer r.Release()
+			var resp Response
+			if _, err := ReadResponse(r, method, &resp, Limits{}.WithDefaults()); err != nil {
+				return 0, nil, err
+			}
+			var m Message
+			m.ResetResponse(r, &resp, func() error { return nil })
+			body, err := io.ReadAll(&m)
+			return resp.Status, body, err
+		}
+		status, body, err := read(strings.NewReader(in))
+		status2, body2, err2 := read(iotest.OneByteReader(strings.NewReader(in)))
+		if (err == nil) != (err2 == nil) || status != status2 || !bytes.Equal(body, body2) {
+			t.Fatalf("at once %d %q %v, byte by byte %d %q %v", status, body, err, status2, body2, err2)
+		}
+		if err != nil || strings.HasPrefix(in, "HTTP/1.1 1") || strings.HasPrefix(in, "HTTP/1.0 1") {
+			return // net/http hands interim answers out as if they were final
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(strings.NewReader(in)), &http.Request{Method: method})
+		if err != nil {
+			if strings.Contains(err.Error(), "malformed MIME header") {
+				return
+			}
+			t.Fatalf("net/http refuses %q: %v", in, err)
+		}
+		theirs, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != status || !bytes.Equal(theirs, body) {
+			t.Fatalf("%q: we read %d %q, net/http %d %q, %v", in, status, body, resp.StatusCode, theirs, err)
+		}
+	})
+}
+
+func TestMalformedAnswersAreRefused(t *testing.T) {
+	for _, in := range []string{
+		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 9223372036854775808\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+		"HTTP/3.7 200 OK\r\n\r\n", "HTTP/1.1 99999\r\n\r\n", "HTTP/1.1 099 X\r\n\r\n", "HTTP/1.1 600 X\r\n\r\n", "HTTP/1.1  200 OK\r\n\r\n", "HTTP/1.1 200OK\r\n\r\n", "200 OK\r\n\r\n",
+		"HTTP/1.1 200 O\x00K\r\n\r\n", "HTTP/1.1 200 OK\nX: y\n\n", "HTTP/1.1 200 OK\r\nX: a\rb\r\n\r\n", "HTTP/1.1 200 OK\r\nX : y\r\n\r\n", "HTTP/1.1 200 OK\r\nX: y\r\n z\r\n\r\n",
+		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 17) + "HTTP/1.1 200 OK\r\n\r\n",
+		"HTTP/1.1 200 OK\r\n" + strings.Repeat("X: y\r\n", 200) + "\r\n", "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("y", 1<<16),
+	} {
+		r := NewReader(strings.NewReader(in), 64<<10)
+		var resp Response
+		_, err := ReadResponse(r, "GET", &resp, Limits{}.WithDefaults())
+		var refusal *Refusal
+		if !errors.As(err, &refusal) {
+			t.Errorf("%.60q: got %v, want a refusal", in, err)
+		}
+		r.Release()
+	}
+}
+
+func TestInterimAnswersArePassedOver(t *testing.T) {
+	r := NewReader(strings.NewReader("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 204 No Content\r\nX: y\r\n\r\n"), 64<<10)
+	var resp Response
+	started, err := ReadResponse(r, "GET", &resp, Limits{}.WithDefaults())
+	if !started || err != nil || resp.Status != 204 || resp.Header.Get("X") != "y" || resp.Header.Get("Link") != "" || !resp.Bodyless || !resp.Keep {
+		t.Errorf("got %v, %v, %+v", started, err, resp)
+	}
+	r.Release()
+}
+
+func TestA204ThatAnnouncesABodyEndsItsConnection(t *testing.T) {
+	for in, keep := range map[string]bool{
+		"HTTP/1.1 204 No Content\r\n\r\n": true, "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n": true,
+		"HTTP/1.1 204 No Content\r\nContent-Length: 4\r\n\r\n": false, "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n": false,
+	} {
+		r := NewReader(strings.NewReader(in), 64<<10)
+		var resp Response
+		if _, err := ReadResponse(r, "GET", &resp, Limits{}.WithDefaults()); err != nil || resp.Keep != keep {
+			t.Errorf("%q: keep %v, %v", in, resp.Keep, err)
+		}
+		r.Release()
+	}
+}
+
+func BenchmarkParseRequest(b *testing.B) {
+	raw := []byte("GET /api/v1/items?page=2 HTTP/1.1\r\nHost: api.example.org\r\nUser-Agent: bench/1.0\r\nAccept: */*\r\nAccept-Encoding: gzip\r\n\r\n")
+	var h requestHead
+	b.ReportAllocs()
+	for b.Loop() {
+		if r := parseRequest(raw, &h); r != nil {
+			b.Fatal(r)
+		}
+	}
+}

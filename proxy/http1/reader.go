@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package http1
+
+import (
+	"errors"
+	"io"
+	"sync"
+)
+
+// bufferBytes is what a Reader starts with: it holds the head of nearly every message. Ours.
+const bufferBytes = 4096
+
+var bufferPool = sync.Pool{New: func() any { return new([bufferBytes]byte) }}
+
+// errReaderFull is returned by Fill where the buffer has its largest size and holds nothing that was read.
+var errReaderFull = errors.New("the buffer is full")
+
+// Reader is a buffered reader that shows its buffer and borrows it: bufio.Reader cannot grow for a long head, nor give
+// its memory back. It belongs to one goroutine at a time.
+type Reader struct {
+	src  io.Reader
+	max  int // bytes that the buffer may grow to
+	buf  []byte
+	r, w int // buf[r:w] has been read from src and not been taken
+}
+
+// NewReader returns a reader whose buffer grows to at most max bytes.
+func NewReader(src io.Reader, max int) *Reader { return &Reader{src: src, max: max} }
+
+// Buffered returns what has arrived and was not taken; it is valid until the next call.
+func (b *Reader) Buffered() []byte { return b.buf[b.r:b.w] }
+
+// Discard takes n bytes of Buffered.
+func (b *Reader) Discard(n int) {
+	if b.r += n; b.r == b.w {
+		b.r, b.w = 0, 0
+	}
+}
+
+// Fill waits for more bytes and adds them to Buffered. It returns nil only if there are some.
+func (b *Reader) Fill() error {
+	if b.w == len(b.buf) && !b.makeRoom() {
+		return errReaderFull
+	}
+	n, err := b.src.Read(b.buf[b.w:])
+	b.w += n
+	if n > 0 {
+		return nil
+	}
+	if err == nil {
+		err = io.ErrNoProgress
+	}
+	return err
+}
+
+// makeRoom moves what is buffered to the front, or gets a larger buffer.
+func (b *Reader) makeRoom() bool {
+	switch {
+	case b.buf == nil:
+		b.buf = bufferPool.Get().(*[bufferBytes]byte)[:]
+		return true
+	case b.r > 0:
+		b.w = copy(b.buf, b.buf[b.r:b.w])
+		b.r = 0
+		return true
+	case len(b.buf) >= b.max:
+		return false
+	}
+	next := make([]byte, min(b.max, 4*len(b.buf)))
+	copy(next, b.buf[:b.w])
+	b.giveBack()
+	b.buf = next
+	return true
+}
+
+// Read implements io.Reader. A read larger than the buffer goes past it.
+func (b *Reader) Read(p []byte) (int, error) {
+	if b.r == b.w {
+		if len(p) >= bufferBytes {
+			return b.src.Read(p)
+		}
+		if err := b.Fill(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, b.buf[b.r:b.w])
+	b.Discard(n)
+	return n, nil
+}
+
+// Release gives the buffer's memory back and forgets what it holds. The reader may be used again.
+func (b *Reader) Release() {
+	b.giveBack()
+	b.buf, b.r, b.w = nil, 0, 0
+}
+
+func (b *Reader) giveBack() {
+	if len(b.buf) == bufferBytes {
+		bufferPool.Put((*[bufferBytes]byte)(b.buf))
+	}
+}

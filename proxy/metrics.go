@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"fmt"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"meridian/topology"
+)
+
+// proxyMetrics counts what the data plane does. Those of a pool are found by one map look-up; names are formatted once.
+type proxyMetrics struct {
+	set         *metrics.Set
+	inFlight    atomic.Int64
+	refused     *metrics.Counter
+	shutdownCut *metrics.Counter
+	nodeCut     *metrics.Counter
+
+	mu    sync.Mutex                                       // serializes changes of pools
+	pools atomic.Pointer[map[topology.PoolID]*poolMetrics] // replaced whole
+}
+
+// poolMetrics are those of one pool. The pool "" stands for requests that no route takes.
+type poolMetrics struct {
+	classes      [6]*metrics.Counter // by the status's first digit; 0: no status was sent
+	duration     *metrics.Histogram
+	firstByte    *metrics.Histogram
+	retries      *metrics.Counter
+	staleRetries *metrics.Counter
+	aborted      *metrics.Counter
+	edgeErrors   *metrics.Counter
+}
+
+func newMetrics(set *metrics.Set, s *Server) *proxyMetrics {
+	m := &proxyMetrics{set: set}
+	m.pools.Store(&map[topology.PoolID]*poolMetrics{})
+	m.refused = set.GetOrCreateCounter("meridian_http_requests_refused_total")
+	m.shutdownCut = set.GetOrCreateCounter("meridian_http_shutdown_cut_connections_total")
+	m.nodeCut = set.GetOrCreateCounter("meridian_http_drain_cut_requests_total")
+	gauge := func(name string, f func() float64) { set.GetOrCreateGauge(name, f) }
+	gauge("meridian_http_requests_in_flight", func() float64 { return float64(m.inFlight.Load()) })
+	gauge("meridian_http_connections", func() float64 { return float64(s.engine.Stats().Open) })
+	gauge("meridian_http_connections_accepted_total", func() float64 { return float64(s.engine.Stats().Accepted) })
+	gauge("meridian_http_connections_shed_total", func() float64 { return float64(s.engine.Stats().Shed) })
+	gauge("meridian_http_accept_errors_total", func() float64 { return float64(s.engine.Stats().AcceptErrors) })
+	gauge("meridian_upstream_connects_total", func() float64 { return float64(s.upstream.Stats().Dialed) })
+	gauge("meridian_upstream_connect_failures_total", func() float64 { return float64(s.upstream.Stats().Failed) })
+	gauge("meridian_upstream_reuses_total", func() float64 { return float64(s.upstream.Stats().Reused) })
+	gauge("meridian_upstream_stale_total", func() float64 { return float64(s.upstream.Stats().Stale) })
+	gauge("meridian_upstream_idle_connections", func() float64 { return float64(s.upstream.Stats().Idle) })
+	if s.log != nil {
+		gauge("meridian_access_log_dropped_total", func() float64 { return float64(s.log.dropped.Load()) })
+		gauge("meridian_access_log_errors_total", func() float64 { return float64(s.log.failed.Load()) })
+	}
+	return m
+}
+
+// of returns the metrics of a pool, which are made at its first request.
+func (m *proxyMetrics) of(id topology.PoolID) *poolMetrics {
+	if p := (*m.pools.Load())[id]; p != nil {
+		return p
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	pools := maps.Clone(*m.pools.Load())
+	p := pools[id]
+	if p == nil {
+		p = m.newPool(id)
+		pools[id] = p
+		m.pools.Store(&pools)
+	}
+	return p
+}
+
+func (m *proxyMetrics) newPool(id topology.PoolID) *poolMetrics {
+	p := &poolMetrics{
+		duration:     m.set.GetOrCreateHistogram(fmt.Sprintf("meridian_http_request_duration_seconds{pool=%q}", id)),
+		firstByte:    m.set.GetOrCreateHistogram(fmt.Sprintf("meridian_http_first_byte_seconds{pool=%q}", id)),
+		retries:      m.set.GetOrCreateCounter(fmt.Sprintf("meridian_http_retries_total{pool=%q}", id)),
+		staleRetries: m.set.GetOrCreateCounter(fmt.Sprintf("meridian_http_stale_retries_total{pool=%q}", id)),
+		aborted:      m.set.GetOrCreateCounter(fmt.Sprintf("meridian_http_aborted_total{pool=%q}", id)),
+		edgeErrors:   m.set.GetOrCreateCounter(fmt.Sprintf("meridian_http_own_answers_total{pool=%q}", id)),
+	}
+	for i := range p.classes {
+		class := "none"
+		if i > 0 {
+			class = fmt.Sprintf("%dxx", i)
+		}
+		p.classes[i] = m.set.GetOrCreateCounter(fmt.Sprintf("meridian_http_requests_total{pool=%q,code_class=%q}", id, class))
+	}
+	return p
+}
+
+// done counts a request that has ended.
+func (p *poolMetrics) done(d *record, took time.Duration) {
+	p.classes[min(max(d.status/100, 0), 5)].Inc()
+	p.duration.Update(took.Seconds())
+	if d.firstByte > 0 {
+		p.firstByte.Update(d.firstByte.Seconds())
+	}
+	if d.aborted {
+		p.aborted.Inc()
+	}
+	if d.own {
+		p.edgeErrors.Inc()
+	}
+}

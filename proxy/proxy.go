@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package proxy is the data plane: it listens for clients, finds the route of each request, has a node picked and relays
+// the request and its answer, both as they come, without buffering them.
+//
+// Its engines (proxy/http1) turn bytes into exchanges (proxy/exchange); proxy/upstream holds the connections to nodes;
+// proxy/drain acknowledges drains. It leaves to others which node is right (balancer), what a session is (mcp), the verdict
+// on a node (health, which it tells the outcomes) and where the topology comes from.
+//
+// Server.Run owns all goroutines: one per listener and client connection, at most two more per request that streams, the
+// access log's and the upstream pool's. It returns when all have ended.
+//
+//	s, err := proxy.New(proxy.Config{Listen: []string{":8080"}, Snapshot: store.Load, Table: table, Sessions: sessions})
+//	err = s.Listen()     // a port that is taken shows here
+//	err = s.Run(ctx)     // serves until ctx ends, then gracefully stops
+package proxy
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"meridian/balancer"
+	"meridian/health"
+	"meridian/mcp"
+	"meridian/proxy/http1"
+	"meridian/proxy/upstream"
+	"meridian/topology"
+)
+
+// Config is what a Server needs. Snapshot, Table and Sessions must be set; every other zero value works.
+type Config struct {
+	// Listen are the addresses to take clients on, as HOST:PORT.
+	Listen []string
+	// Snapshot returns the current topology. It is called once for a request.
+	Snapshot func() *topology.Snapshot
+	// Table picks nodes.
+	Table *balancer.Table
+	// Sessions is the table of MCP sessions.
+	Sessions *mcp.Sessions
+	// Observe is told how a request to a node ended. Nil: nobody is. It must not block.
+	Observe func(node topology.NodeID, o health.Outcome, reason string)
+	// Health is asked for GET /healthz where no route matches that. Nil: it is always well.
+	Health func() (ok bool, body []byte)
+	// Stopping is called when a graceful stop begins, before Grace, so that readiness can turn false. Nil: nobody is.
+	Stopping func()
+
+	// Limits bound a request's head; see http1.Limits for the defaults.
+	Limits http1.Limits
+	// HeadTimeout bounds the time for a request's head. Zero: 10s.
+	HeadTimeout time.Duration
+	// IdleTimeout is how long a client's connection may wait for its next request. Zero: 60s.
+	IdleTimeout time.Duration
+	// MaxConnections bounds the clients' connections. Zero: 16384.
+	MaxConnections int
+	// MaxConnectionsPerAddress bounds those of one client address. Zero: 4096.
+	MaxConnectionsPerAddress int
+	// UpstreamIdle is how long a connection to a node is kept unused. Zero: 4s.
+	UpstreamIdle time.Duration
+
+	// Grace is how long new connections are still taken after a stop began, for load balancers and resolvers to notice.
+	// Zero: none.
+	Grace time.Duration
+	// Quiet is how long a connection must have had no request, after Grace, to be closed. Zero: 250ms, at most Deadline/2.
+	Quiet time.Duration
+	// Deadline is how long after Grace requests under way may take before they are cut. Zero: 30s.
+	Deadline time.Duration
+
+	// AccessLog gets one line of JSON for each request, from one goroutine. Nil: there is no access log.
+	AccessLog io.Writer
+	// Metrics is the set to register in. Nil: one of its own that nobody sees.
+	Metrics *metrics.Set
+	// Logger is for what no caller is told. Nil: discarded.
+	Logger *slog.Logger
+}
+
+// Server is the data plane of one edge.
+type Server struct {
+	cfg      Config
+	engine   *http1.Server
+	upstream *upstream.Pool
+	log      *accessLog
+	metrics  *proxyMetrics
+	relays   registry
+	front    front
+	stopping atomic.Bool
+}
+
+// New checks the configuration and returns a server that has started and opened nothing.
+func New(c Config) (*Server, error) {
+	if c.Snapshot == nil || c.Table == nil || c.Sessions == nil {
+		return nil, errors.New("proxy: Snapshot, Table and Sessions must be set")
+	}
+	if len(c.Listen) == 0 {
+		return nil, errors.New("proxy: no address to listen on")
+	}
+	c = c.withDefaults()
+	s := &Server{cfg: c, upstream: upstream.NewPool(upstream.Config{IdleTimeout: c.UpstreamIdle, Limits: c.Limits})}
+	s.engine = http1.NewServer(http1.Config{
+		Handler: s.handle, Limits: c.Limits, HeadTimeout: c.HeadTimeout, IdleTimeout: c.IdleTimeout,
+		MaxConnections: c.MaxConnections, MaxConnectionsPerAddress: c.MaxConnectionsPerAddress,
+		Refused: s.refused, Panicked: s.panicked,
+	})
+	s.log = newAccessLog(c.AccessLog)
+	s.metrics = newMetrics(c.Metrics, s)
+	s.relays.init()
+	return s, nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.Observe == nil {
+		c.Observe = func(topology.NodeID, health.Outcome, string) {}
+	}
+	if c.Health == nil {
+		c.Health = func() (bool, []byte) { return true, []byte("ok\n") }
+	}
+	if c.Stopping == nil {
+		c.Stopping = func() {}
+	}
+	if c.IdleTimeout <= 0 {
+		c.IdleTimeout = time.Minute
+	}
+	if c.Deadline <= 0 {
+		c.Deadline = 30 * time.Second
+	}
+	if c.Quiet <= 0 {
+		c.Quiet = min(250*time.Millisecond, c.Deadline/2)
+	}
+	if c.Metrics == nil {
+		c.Metrics = metrics.NewSet()
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// panicked logs a handler's panic: it is a fault of ours that cost one request.
+func (s *Server) panicked(v any, stack []byte) {
+	s.cfg.Logger.Error("panic while answering a request; the request was cut", "panic", v, "stack", string(stack))
+}

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"strings"
+	"sync"
+	"time"
+
+	"meridian/balancer"
+	"meridian/mcp"
+	"meridian/proxy/exchange"
+	"meridian/proxy/upstream"
+	"meridian/topology"
+)
+
+// maxTries bounds a route's tries (topology.Route.Tries).
+const maxTries = 10
+
+// maxKeptBody is up to which size a request's body is kept for another try. Ours: nearly all MCP and API calls.
+const maxKeptBody = 64 << 10
+
+// relay is one request on its way to a node and back. The goroutine of the handler owns it; the fields below mu are also
+// touched by the client's watcher, the upload and CutNode. Relays are pooled, and so are their buffers.
+type relay struct {
+	s        *Server
+	x        *exchange.Exchange
+	snap     *topology.Snapshot
+	route    *topology.Route
+	pool     *topology.Pool
+	metrics  *poolMetrics
+	timeouts topology.Timeouts
+
+	class   mcp.Class // for MCP pools
+	isMCP   bool
+	touched time.Time // when the session of a stream was last counted as used
+
+	lease  balancer.Lease
+	node   *topology.Node
+	tried  [maxTries]topology.NodeID
+	nTried int
+
+	fields exchange.Header // as they go out, to the node and then to the client
+	head   exchange.Head   // of the answer; here because it would otherwise be allocated
+	wire   []byte          // request bytes to the node
+	body   []byte          // what was read of the request's body before the upload
+	whole  bool            // body is all of it
+
+	uploading sync.WaitGroup
+	upload    uploadState
+
+	record record
+	isName func(string) bool // r.nameKnown, made once
+
+	prev, next *relay // in the registry
+
+	mu     sync.Mutex     // guards the fields below
+	conn   *upstream.Conn // to be closed when the client is gone or the node is cut
+	gone   bool
+	wasCut bool
+}
+
+var relayPool = sync.Pool{New: func() any {
+	r := &relay{}
+	r.isName = r.nameKnown
+	return r
+}}
+
+// handle is the exchange.Handler.
+func (s *Server) handle(x *exchange.Exchange) {
+	r := relayPool.Get().(*relay)
+	r.s, r.x = s, x
+	s.metrics.inFlight.Add(1)
+	defer r.release()
+	r.run()
+}
+
+// release writes the record of the request and gives the relay back.
+func (r *relay) release() {
+	if v := recover(); v != nil {
+		defer panic(v) // for the engine to report; what was taken is given back first
+		r.x.Body.Stop()
+		if c := r.detach(); c != nil {
+			c.Close()
+		}
+		r.uploading.Wait()
+	}
+	r.x.Reply.Unwatch()
+	r.endLease()
+	r.s.metrics.inFlight.Add(-1)
+	r.s.finish(r)
+	wire, body, fields, isName := r.wire, r.body, r.fields, r.isName
+	clear(fields[:cap(fields)])
+	*r = relay{wire: wire[:0], body: body[:0], fields: fields[:0], isName: isName}
+	relayPool.Put(r)
+}
+
+// run answers the request.
+func (r *relay) run() {
+	r.snap = r.s.cfg.Snapshot()
+	r.route = r.snap.Match(r.x.Method, hostKey(r.x.Host), r.x.Path)
+	if r.route == nil {
+		r.noRoute()
+		return
+	}
+	r.timeouts = r.route.Timeouts.WithDefaults()
+	r.x.Reply.SetIdle(r.timeouts.Idle.Std())
+	r.metrics = r.s.metrics.of(r.route.Pool)
+	if r.pool = r.snap.Pool(r.route.Pool); r.pool == nil {
+		r.answer(503, 1, "the pool %s of route %s is not in the topology", r.route.Pool, r.route.Name)
+		return
+	}
+	if r.isMCP = r.pool.Protocol == topology.ProtocolMCP; r.isMCP {
+		r.runMCP()
+		return
+	}
+	r.balance()
+}
+
+// hostKey returns a request's host as routes name it: lower case, no port, no final dot.
+func hostKey(host string) string {
+	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
+		host = host[:i]
+	}
+	return strings.ToLower(strings.TrimSuffix(host, ".")) // allocates only if there is upper case
+}
+
+// nameKnown reports whether a host is a Name of the topology.
+func (r *relay) nameKnown(host string) bool { return r.snap.Name(topology.NameID(host)) != nil }
+
+// noRoute answers a request that no route takes.
+func (r *relay) noRoute() {
+	if r.x.Path != "/healthz" || r.x.Method != "GET" && r.x.Method != "HEAD" {
+		r.answer(404, 0, "no route takes this host, path and method")
+		return
+	}
+	ok, body := r.s.cfg.Health()
+	status := 200
+	if !ok {
+		status = 503
+	}
+	r.reply(status, exchange.Header{{Name: "Content-Type", Value: contentTypeOf(body)}, {Name: "Cache-Control", Value: "no-store"}}, body)
+}
+
+func contentTypeOf(body []byte) string {
+	if len(body) > 0 && body[0] == '{' {
+		return "application/json"
+	}
+	return "text/plain; charset=utf-8"
+}
+
+// took notes the node that a lease is on. It reports false where the node was cut in the meantime.
+func (r *relay) took(l balancer.Lease) bool {
+	r.lease, r.node = l, l.Node()
+	r.record.tries++
+	r.record.node = r.node.Name
+	r.s.relays.add(r.node.Name, r)
+	select {
+	case <-l.Cut(): // after add: whoever cuts later finds the relay in the registry
+		r.cut()
+		return false
+	default:
+		return true
+	}
+}
+
+// endLease gives the place on the node back, if there is one.
+func (r *relay) endLease() {
+	if r.node == nil {
+		return
+	}
+	r.s.relays.remove(r.node.Name, r)
+	r.lease.Done()
+	r.node = nil
+}
+
+// adopt makes c the connection that is closed when the request is to end early. It reports false, and closes c, if that
+// was asked for already.
+func (r *relay) adopt(c *upstream.Conn) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.gone || r.wasCut {
+		c.Close()
+		return false
+	}
+	r.conn = c
+	return true
+}
+
+// detach takes the connection back: after it, nobody else closes it.
+func (r *relay) detach() *upstream.Conn {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := r.conn
+	r.conn = nil
+	return c
+}
+
+// ClientGone implements exchange.Canceler. The connection to the node is closed at once: for MCP's modern era that is the
+// cancel, for the legacy one it is none, and there is nobody left to relay to.
+func (r *relay) ClientGone() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.gone = true
+	if r.conn != nil {
+		r.conn.Close()
+	}
+}
+
+// cut ends the request because its node's drain has reached the deadline. It reports whether it was the first to do so.
+func (r *relay) cut() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.wasCut {
+		return false
+	}
+	r.wasCut = true
+	if r.conn != nil {
+		r.conn.Close()
+	}
+	return true
+}
+
+// ending returns whether the client is gone and whether the node was cut.
+func (r *relay) ending() (gone, cut bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.gone, r.wasCut
+}

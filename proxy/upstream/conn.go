@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package upstream
+
+import (
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"meridian/proxy/http1"
+)
+
+// maxReadBytes bounds what is buffered of an answer beyond its head.
+const maxReadBytes = 12 << 10
+
+// Conn is a connection to a node. One goroutine reads, another may write; Close may be called by any.
+type Conn struct {
+	// set once, never changed
+	pool *Pool
+	addr string
+	nc   net.Conn
+	raw  syscall.RawConn // nil where there is none
+	peek peeker
+
+	r         *http1.Reader
+	msg       http1.Message
+	resp      http1.Response
+	reused    bool
+	idleSince time.Time
+	idle      time.Duration // bounds the silence within an answer's body
+	pause     func() error  // c.wait, made once
+	writeBy   time.Time     // the write deadline in force
+
+	deadline sync.Mutex // guards the fields below with the read deadline, which the goroutine that writes moves too
+	headed   bool       // the head has been read
+	firstBy  time.Duration
+	sending  bool // the request is not all out: the time for the answer has not begun
+}
+
+func newConn(p *Pool, addr string, nc net.Conn) *Conn {
+	c := &Conn{pool: p, addr: addr, nc: nc}
+	c.r = http1.NewReader(nc, p.cfg.Limits.HeadBytes+maxReadBytes)
+	c.pause = c.wait
+	if sc, ok := nc.(syscall.Conn); ok {
+		c.raw, _ = sc.SyscallConn()
+	}
+	c.peek.init()
+	return c
+}
+
+// Reused reports whether the connection has carried another request before.
+func (c *Conn) Reused() bool { return c.reused }
+
+// quiet reports whether an unused connection can be used: nothing has come in on it, its end included. It does not wait.
+func (c *Conn) quiet() bool {
+	return len(c.r.Buffered()) == 0 && (c.raw == nil || c.peek.quiet(c.raw))
+}
+
+// Write sends b within the time.
+func (c *Conn) Write(b []byte, timeout time.Duration) (int, error) {
+	now := time.Now()
+	if left := c.writeBy.Sub(now); left < timeout*3/4 || left > timeout { // a timer is not moved for each write
+		c.writeBy = now.Add(timeout)
+		c.nc.SetWriteDeadline(c.writeBy)
+	}
+	return c.nc.Write(b)
+}
+
+// Begin prepares for an answer, whose head must come within firstByte of the request's end. If the request is still being
+// sent, RequestSent says when that is; ReadHead may be called before.
+func (c *Conn) Begin(firstByte time.Duration, sending bool) {
+	c.deadline.Lock()
+	defer c.deadline.Unlock()
+	c.headed, c.sending, c.firstBy = false, sending, firstByte
+	if sending {
+		c.nc.SetReadDeadline(time.Time{})
+		return
+	}
+	c.nc.SetReadDeadline(time.Now().Add(firstByte))
+}
+
+// RequestSent starts the time for the answer's head.
+func (c *Conn) RequestSent() {
+	c.deadline.Lock()
+	defer c.deadline.Unlock()
+	c.sending = false
+	if !c.headed {
+		c.nc.SetReadDeadline(time.Now().Add(c.firstBy))
+	}
+}
+
+// ReadHead reads the head of the final answer to a request of that method. It belongs to the connection, and is valid until
+// the next one. started says whether the node has sent any byte of an answer. idle bounds the silence within the body.
+func (c *Conn) ReadHead(method string, idle time.Duration) (resp *http1.Response, started bool, err error) {
+	started, err = http1.ReadResponse(c.r, method, &c.resp, c.pool.cfg.Limits)
+	if err != nil {
+		return nil, started, err
+	}
+	c.deadline.Lock()
+	c.headed, c.idle = true, idle
+	c.deadline.Unlock()
+	c.msg.ResetResponse(c.r, &c.resp, c.pause)
+	return &c.resp, true, nil
+}
+
+// Body reads the answer's body.
+func (c *Conn) Body() *http1.Message { return &c.msg }
+
+// wait is called before a read of the body waits for the node.
+func (c *Conn) wait() error {
+	return c.nc.SetReadDeadline(time.Now().Add(c.idle))
+}
+
+// Release gives the connection back after an exchange. It is kept only if the answer was read to its end, both sides want
+// it and nothing came behind the answer: such bytes would be read as the answer to another client's request.
+func (c *Conn) Release() {
+	if !c.resp.Keep || !c.msg.Done() || len(c.r.Buffered()) > 0 {
+		c.Close()
+		return
+	}
+	c.r.Release()
+	c.idleSince = time.Now()
+	if !c.pool.put(c) {
+		c.Close()
+	}
+}
+
+// Close closes the connection at once: whoever reads or writes gets an error.
+func (c *Conn) Close() { c.nc.Close() }

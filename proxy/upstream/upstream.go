@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package upstream holds the connections to nodes: it dials them, keeps those that can be used again and finds a stale
+// one before it is used.
+//
+// It leaves the choice of the node and every retry to package proxy. Pool.Run owns the one goroutine, which closes
+// connections that have been idle for too long.
+//
+//	p := upstream.NewPool(upstream.Config{})
+//	go p.Run(ctx)
+//	c, err := p.Get("10.0.0.7:8080", time.Second)
+//	c.Write(head, time.Minute)
+//	started, err := c.ReadHead("GET", &resp, time.Minute)
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"meridian/proxy/http1"
+)
+
+// Config is what a Pool needs. Its zero value works.
+type Config struct {
+	// IdleTimeout is how long a connection is kept unused. Zero: 4s, below the 5s after which common servers close theirs:
+	// a request that crosses with such a close may be lost. Longer saves dials.
+	IdleTimeout time.Duration
+	// MaxIdle bounds the unused connections kept to one node. Zero: 512. Above it they are closed.
+	MaxIdle int
+	// Limits bound the head of an answer.
+	Limits http1.Limits
+}
+
+// Stats counts what a pool has done.
+type Stats struct {
+	Dialed, Failed uint64 // connections made, and attempts that failed
+	Reused, Stale  uint64 // connections used again, and those found closed or dirty before
+	Idle           int    // kept now
+}
+
+// Pool keeps the connections to all nodes. Safe for concurrent use.
+type Pool struct {
+	cfg    Config
+	seed   maphash.Seed
+	shards [64]shard // so that requests to different nodes seldom meet at a lock
+
+	dialed, failed, reused, stale atomic.Uint64
+}
+
+// shard holds the unused connections of some nodes.
+type shard struct {
+	mu     sync.Mutex // a lock on a request's way: held for one look-up and one pop; a lock-free stack would have to beat 20 ns
+	nodes  map[string][]*Conn
+	closed bool
+}
+
+// NewPool returns an empty pool.
+func NewPool(c Config) *Pool {
+	if c.IdleTimeout <= 0 {
+		c.IdleTimeout = 4 * time.Second
+	}
+	if c.MaxIdle <= 0 {
+		c.MaxIdle = 512
+	}
+	c.Limits = c.Limits.WithDefaults()
+	p := &Pool{cfg: c, seed: maphash.MakeSeed()}
+	for i := range p.shards {
+		p.shards[i].nodes = map[string][]*Conn{}
+	}
+	return p
+}
+
+// Run closes connections that have been idle for too long, and all that are unused when ctx ends. Connections that are
+// given back afterwards are closed.
+func (p *Pool) Run(ctx context.Context) error {
+	tick := time.NewTicker(p.cfg.IdleTimeout / 4)
+	defer tick.Stop()
+	for {
+		select {
+		case now := <-tick.C:
+			p.expire(now.Add(-p.cfg.IdleTimeout), false)
+		case <-ctx.Done():
+			p.expire(time.Time{}, true)
+			return ctx.Err()
+		}
+	}
+}
+
+// Stats returns the counts.
+func (p *Pool) Stats() Stats {
+	st := Stats{Dialed: p.dialed.Load(), Failed: p.failed.Load(), Reused: p.reused.Load(), Stale: p.stale.Load()}
+	for i := range p.shards {
+		s := &p.shards[i]
+		s.mu.Lock()
+		for _, idle := range s.nodes {
+			st.Idle += len(idle)
+		}
+		s.mu.Unlock()
+	}
+	return st
+}
+
+// Get returns a connection to addr (IP:PORT): the one that was used last, since the others can then grow old, or a new one.
+func (p *Pool) Get(addr string, timeout time.Duration) (*Conn, error) {
+	s := p.shard(addr)
+	for {
+		c := s.pop(addr)
+		if c == nil {
+			return p.Dial(addr, timeout)
+		}
+		if time.Since(c.idleSince) < p.cfg.IdleTimeout && c.quiet() {
+			p.reused.Add(1)
+			c.reused = true
+			return c, nil
+		}
+		p.stale.Add(1)
+		c.Close()
+	}
+}
+
+// Dial returns a new connection.
+func (p *Pool) Dial(addr string, timeout time.Duration) (*Conn, error) {
+	d := net.Dialer{Timeout: timeout}
+	nc, err := d.Dial("tcp", addr)
+	if err != nil {
+		p.failed.Add(1)
+		return nil, fmt.Errorf("connect to a node: %w", err)
+	}
+	p.dialed.Add(1)
+	return newConn(p, addr, nc), nil
+}
+
+// Local reports whether a failed dial is this machine's fault, as when it has no more file descriptors or ports. It says
+// nothing about the node then.
+func Local(err error) bool {
+	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.EADDRNOTAVAIL, syscall.ENOBUFS, syscall.ENOMEM} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *Pool) shard(addr string) *shard {
+	return &p.shards[maphash.String(p.seed, addr)%uint64(len(p.shards))]
+}
+
+func (s *shard) pop(addr string) *Conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	idle := s.nodes[addr]
+	if len(idle) == 0 {
+		return nil
+	}
+	c := idle[len(idle)-1]
+	idle[len(idle)-1] = nil
+	s.nodes[addr] = idle[:len(idle)-1]
+	return c
+}
+
+// put keeps a connection, or reports that there is no room for it.
+func (p *Pool) put(c *Conn) bool {
+	s := p.shard(c.addr)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || len(s.nodes[c.addr]) >= p.cfg.MaxIdle {
+		return false
+	}
+	s.nodes[c.addr] = append(s.nodes[c.addr], c)
+	return true
+}
+
+// expire closes what was given back before that time, or everything for good.
+func (p *Pool) expire(before time.Time, all bool) {
+	for i := range p.shards {
+		for _, c := range p.shards[i].expire(before, all) {
+			c.Close()
+		}
+	}
+}
+
+// expire takes out the expired connections. The oldest are in front. A node without connections is forgotten.
+func (s *shard) expire(before time.Time, all bool) (out []*Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = s.closed || all
+	for addr, idle := range s.nodes {
+		n := 0
+		for n < len(idle) && (all || idle[n].idleSince.Before(before)) {
+			n++
+		}
+		out = append(out, idle[:n]...)
+		if n == len(idle) {
+			delete(s.nodes, addr)
+		} else if n > 0 {
+			s.nodes[addr] = append([]*Conn(nil), idle[n:]...)
+		}
+	}
+	return out
+}

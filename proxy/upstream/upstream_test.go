@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"meridian/internal/testnet"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// pool returns a pool whose Run ends with the test.
+func pool(t *testing.T, c Config) *Pool {
+	p := NewPool(c)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("Run returned %v", err)
+		}
+		if got := p.Stats().Idle; got != 0 {
+			t.Errorf("%d connections are left", got)
+		}
+	})
+	return p
+}
+
+// ok answers every request on a connection.
+func ok(c *testnet.Conn) {
+	for c.ReadUntil("\r\n\r\n") != "" {
+		c.Send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+	}
+}
+
+// ask sends a request on c and reads the answer whole.
+func ask(t *testing.T, c *Conn) {
+	t.Helper()
+	c.Begin(testnet.Patience, false)
+	if _, err := c.Write([]byte("GET / HTTP/1.1\r\nHost: n\r\n\r\n"), testnet.Patience); err != nil {
+		t.Fatal(err)
+	}
+	resp, started, err := c.ReadHead("GET", testnet.Patience)
+	if err != nil || !started || resp.Status != 200 {
+		t.Fatalf("got %+v, %v, %v", resp, started, err)
+	}
+	if b, err := io.ReadAll(c.Body()); string(b) != "ok" || err != nil {
+		t.Fatalf("got %q, %v", b, err)
+	}
+}
+
+func get(t *testing.T, p *Pool, addr string) *Conn {
+	t.Helper()
+	c, err := p.Get(addr, testnet.Patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestTheConnectionUsedLastIsUsedNext(t *testing.T) {
+	n := testnet.Listen(t, ok)
+	p := pool(t, Config{})
+	a, b := get(t, p, n.Addr), get(t, p, n.Addr)
+	ask(t, a)
+	ask(t, b)
+	a.Release()
+	b.Release()
+	if c := get(t, p, n.Addr); c != b || !c.Reused() {
+		t.Error("it is not the one that was released last")
+	} else {
+		ask(t, c)
+		c.Release()
+	}
+	if s := p.Stats(); s.Dialed != 2 || s.Reused != 1 || s.Idle != 2 {
+		t.Errorf("got %+v", s)
+	}
+}
+
+func TestAConnectionThatTheNodeClosedOrWroteToIsNotUsed(t *testing.T) {
+	for name, spoil := range map[string]func(*testnet.Conn){
+		"closed": func(c *testnet.Conn) { c.Close() }, "reset": (*testnet.Conn).Reset,
+		"wrote": func(c *testnet.Conn) {
+			c.Send("HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+			c.ReadAll()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			spoilt := make(chan struct{})
+			n := testnet.Listen(t, func(c *testnet.Conn) {
+				c.ReadUntil("\r\n\r\n")
+				c.Send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+				<-spoilt
+				spoil(c)
+			})
+			p := pool(t, Config{})
+			c := get(t, p, n.Addr)
+			ask(t, c)
+			c.Release()
+			close(spoilt)
+			testnet.Wait(t, "the fault to arrive", func() bool { return !c.quiet() })
+			next := get(t, p, n.Addr)
+			if next.Reused() || p.Stats().Stale != 1 {
+				t.Errorf("the connection was used again: %+v", p.Stats())
+			}
+			next.Close()
+		})
+	}
+}
+
+func TestIdleConnectionsAreClosedInTime(t *testing.T) {
+	n := testnet.Listen(t, ok)
+	p := pool(t, Config{IdleTimeout: 20 * time.Millisecond})
+	c := get(t, p, n.Addr)
+	ask(t, c)
+	c.Release()
+	testnet.Wait(t, "the connection to be closed", func() bool { return p.Stats().Idle == 0 })
+	if _, err := c.Write([]byte("x"), time.Second); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("a write to it gives %v", err)
+	}
+}
+
+func TestNoMoreConnectionsAreKeptThanAllowed(t *testing.T) {
+	n := testnet.Listen(t, ok)
+	p := pool(t, Config{MaxIdle: 2})
+	var conns []*Conn
+	for range 4 {
+		c := get(t, p, n.Addr)
+		ask(t, c)
+		conns = append(conns, c)
+	}
+	for _, c := range conns {
+		c.Release()
+	}
+	if got := p.Stats().Idle; got != 2 {
+		t.Errorf("%d are kept", got)
+	}
+}
+
+func TestTheTimeForTheAnswerBeginsWhenTheRequestIsSent(t *testing.T) {
+	n := testnet.Listen(t, func(c *testnet.Conn) { c.ReadAll() })
+	p := pool(t, Config{})
+	c := get(t, p, n.Addr)
+	defer c.Close()
+	c.Begin(time.Millisecond, true)
+	got := make(chan error, 1)
+	go func() { _, _, err := c.ReadHead("POST", time.Second); got <- err }()
+	select {
+	case err := <-got:
+		t.Fatalf("it gave up while the request was being sent: %v", err)
+	case <-time.After(30 * time.Millisecond):
+	}
+	c.RequestSent()
+	if err := <-got; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAFailedDialSaysWhetherItIsThisMachinesFault(t *testing.T) {
+	p := pool(t, Config{})
+	_, err := p.Get(testnet.Unused(t), testnet.Patience)
+	if err == nil || Local(err) {
+		t.Errorf("a refused connection: %v, local %v", err, Local(err))
+	}
+	if !Local(fmt.Errorf("dial: %w", os.NewSyscallError("socket", syscall.EMFILE))) {
+		t.Error("no more file descriptors, and it is not this machine's fault")
+	}
+}
+
+func BenchmarkGetAndRelease(b *testing.B) {
+	n := testnet.Listen(b, func(c *testnet.Conn) { c.ReadAll() })
+	p := NewPool(Config{})
+	c, err := p.Get(n.Addr, testnet.Patience)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	p.put(c)
+	b.ReportAllocs()
+	for b.Loop() {
+		c.idleSince = time.Now()
+		if c, err = p.Get(n.Addr, testnet.Patience); err != nil || !c.Reused() {
+			b.Fatal(err)
+		}
+		p.put(c)
+	}
+}
