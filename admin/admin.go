@@ -22,6 +22,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -82,6 +83,7 @@ func (s *Server) Run(ctx context.Context) error {
 		WriteTimeout:      30 * time.Second,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    16 << 10,
+		ConnState:         bound(maxConnections),
 	}
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(s.ln) }()
@@ -97,6 +99,25 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	<-served
 	return ctx.Err()
+}
+
+// maxConnections bounds the connections, so that nobody takes the descriptors that clients of the edge need. Ours: 20
+// other edges, a few scrapers and operators.
+const maxConnections = 512
+
+// bound returns a hook that closes every connection beyond the bound.
+func bound(most int64) func(net.Conn, http.ConnState) {
+	var open atomic.Int64
+	return func(c net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			if open.Add(1) > most {
+				c.Close() // the server sees it closed, and says so with StateClosed
+			}
+		case http.StateClosed, http.StateHijacked:
+			open.Add(-1)
+		}
+	}
 }
 
 // Handler returns the whole API behind its guards.
@@ -210,6 +231,10 @@ func (s *Server) explainDNS(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) explainHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.FormValue("method") == "" {
+		refuse(w, http.StatusBadRequest, "method is missing; want one as in method=GET")
+		return
+	}
 	u, err := url.Parse(r.FormValue("url"))
 	if err != nil || u.Host == "" {
 		refuse(w, http.StatusBadRequest, "url=%q is not a URL; want http://HOST/PATH", r.FormValue("url"))

@@ -73,13 +73,13 @@ func (c Client) get(ctx context.Context, path string, query url.Values, into any
 	if timeout == 0 {
 		timeout = 5 * time.Second
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	bounded, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	target := strings.TrimSuffix(c.URL, "/") + path
+	target := strings.TrimSuffix(c.URL, "/") + (&url.URL{Path: path}).EscapedPath()
 	if len(query) > 0 {
 		target += "?" + query.Encode()
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+	req, err := http.NewRequestWithContext(bounded, http.MethodGet, target, nil)
 	if err != nil {
 		return fmt.Errorf("--admin %q is not a URL; want http://HOST:PORT", c.URL)
 	}
@@ -87,13 +87,19 @@ func (c Client) get(ctx context.Context, path string, query url.Values, into any
 	tr := &http.Transport{DisableKeepAlives: true}
 	defer tr.CloseIdleConnections()
 	resp, err := tr.RoundTrip(req)
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("ended before the edge at %s has answered: %w", c.URL, ctx.Err())
+	}
 	if err != nil {
 		return fmt.Errorf("no edge answers at %s (%w); is it running? give its admin address with --admin", c.URL, err)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes+1))
 	if err != nil {
 		return fmt.Errorf("read %s: %w", target, err)
+	}
+	if len(body) > maxAnswerBytes {
+		return fmt.Errorf("%s answered with more than %d MiB", c.URL, maxAnswerBytes>>20)
 	}
 	return decode(resp, body, into)
 }

@@ -55,6 +55,6 @@ func (w *Worker) Load() topology.Load {
 		Connections: w.conns.count(),
 		Sessions:    w.sessions.count(),
 		CPU:         w.cpu.ratio(now),
-		At:          now,
+		At:          now.UTC().Truncate(time.Millisecond),
 	}
 }

@@ -22,8 +22,8 @@ type EdgeView struct {
 }
 
 // CanServe says whether a region can serve a pool to clients. edges are the edges of all regions. It can if
-//   - an edge of the region is not down. Down is one whose Standing is Down or Ejected; one whose Standing is Unknown is
-//     down if the report of another edge, which is not down by its own Standing, says so;
+//   - an edge of the region is not down. Down is one that is Leaving, or whose Standing is Down or Ejected; one whose
+//     Standing is Unknown is down if the report of another edge, which is not down by its own Standing, says so;
 //   - and of those edges one has a report in which a node of the pool can be picked in the region, or has no report yet.
 //
 // usable are the edges that clients may be sent to, in the order of edges: those for which both hold. Where ok is false
@@ -65,6 +65,9 @@ func CanServe(region topology.RegionID, pool topology.PoolID, edges []EdgeView) 
 
 // fault says why the edge is down, or nothing if it isn't.
 func (e EdgeView) fault(edges []EdgeView) string {
+	if e.Edge.Leaving {
+		return "it is ending"
+	}
 	if e.Standing == Unknown {
 		return accusation(e.Edge.Name, edges)
 	}

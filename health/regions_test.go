@@ -10,7 +10,7 @@ import (
 	"meridian/topology"
 )
 
-// views reads edges as "NAME@REGION STANDING [up=N/M] [says=OTHER:VERDICT]", one a line.
+// views reads edges as "NAME@REGION STANDING [leaving] [up=N/M] [says=OTHER:VERDICT]", one a line.
 func views(t *testing.T, text string) []health.EdgeView {
 	t.Helper()
 	states := map[string]health.State{"unknown": health.Unknown, "up": health.Up, "suspect": health.Suspect, "down": health.Down, "ejected": health.Ejected, "half-open": health.HalfOpen}
@@ -27,6 +27,10 @@ func views(t *testing.T, text string) []health.EdgeView {
 			v.Reason = "connect refused"
 		}
 		for _, w := range words[2:] {
+			if w == "leaving" {
+				v.Edge.Leaving = true
+				continue
+			}
 			if v.Report == nil {
 				v.Report = &topology.Report{Pools: map[topology.PoolID]topology.PoolView{}, Edges: map[topology.EdgeID]string{}}
 			}
@@ -53,6 +57,8 @@ func TestARegionCanServeIfAnEdgeAndANodeCan(t *testing.T) {
 		{"all is well", "eu-1@eu up up=2/2", true, "2 of 2 nodes up, 1 edge up", "eu-1"},
 		{"a region without edges", "us-1@us up up=2/2", false, "the region has no edge", ""},
 		{"an edge that has not reported counts as able", "eu-1@eu unknown", true, "nodes not reported yet, 1 edge up", "eu-1"},
+		{"an edge that is ending is down, however it stands", "eu-1@eu up leaving up=2/2", false, "edge eu-1: it is ending", "eu-1"},
+		{"an edge that is ending leaves its work to the other", "eu-1@eu up leaving up=2/2\neu-2@eu up up=2/2", true, "2 of 2 nodes up, 1 of 2 edges up", "eu-2"},
 		{"the only edge is down", "eu-1@eu down up=2/2", false, "edge eu-1: connect refused", "eu-1"},
 		{"an edge that is ejected is down", "eu-1@eu ejected up=2/2", false, "edge eu-1: ejected", "eu-1"},
 		{"doubt is not enough", "eu-1@eu suspect up=2/2", true, "2 of 2 nodes up, 1 edge up", "eu-1"},

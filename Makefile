@@ -1,0 +1,53 @@
+# Meridian. `make` lists the targets.
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -X main.version=$(VERSION)
+# The test command of README.md; -timeout is for each package.
+TEST := go test -race -shuffle=on -timeout 9m ./...
+FUZZTIME ?= 20s
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test check fuzz bench conformance lint-full fmt clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## Build bin/edge and bin/backend
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/edge ./cmd/backend
+
+run: build ## Bring up a whole fleet on this machine; Ctrl-C ends it
+	bin/edge dev
+
+test: ## The whole test suite: unit, race, end to end
+	$(TEST)
+
+check: ## Formatting, vet, modules, architecture, cross-compilation: what must hold before a commit
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "gofmt: $$unformatted; run make fmt"; exit 1; }
+	go mod verify >/dev/null
+	go mod tidy -diff
+	go vet ./...
+	go test -count=1 ./internal/archtest
+	GOOS=linux GOARCH=arm64 CGO_ENABLED=0 go build -o /dev/null ./cmd/edge
+	GOOS=linux GOARCH=arm64 CGO_ENABLED=0 go build -o /dev/null ./cmd/backend
+	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go build -o /dev/null ./cmd/edge
+	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go build -o /dev/null ./cmd/backend
+	@echo "check: all well"
+
+fuzz: ## Fuzz every parser of strangers' bytes, FUZZTIME each (20s)
+	scripts/fuzz.sh $(FUZZTIME)
+
+bench: ## Run every benchmark, with allocations
+	go test -run '^$$' -bench . -benchmem ./...
+
+conformance: build ## The official MCP conformance suites through the edge (needs npm)
+	scripts/conformance.sh
+
+lint-full: check ## check, and known vulnerabilities and static analysis by pinned tools (needs the module proxy)
+	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+	go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 $(if $(VULNDB),-db $(VULNDB)) ./...
+
+fmt: ## Format the code
+	gofmt -w $$(git ls-files '*.go')
+
+clean: ## Remove what was built
+	rm -rf bin results .cache

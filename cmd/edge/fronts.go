@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/url"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"meridian/admin"
+	"meridian/dns"
+	"meridian/health"
+	"meridian/proxy"
+	"meridian/proxy/drain"
+	"meridian/proxy/http1"
+	"meridian/topology"
+)
+
+// buildFronts makes what clients, resolvers and operators talk to, and binds it.
+func (s *server) buildFronts() (err error) {
+	if err := s.buildProxy(); err != nil {
+		return err
+	}
+	s.drains = drain.New(drain.Config{
+		Table: s.table, Sessions: s.sessions, Publish: s.publishAcks, Cut: s.proxy.CutNode,
+	})
+	if len(s.cfg.DNS.Listen) > 0 {
+		s.dns, err = dns.New(dns.Config{
+			Listen: s.cfg.DNS.Listen, Edge: s.cfg.Name, Snapshot: s.fleet.snapshot, Choose: s.fleet.choose, Metrics: s.metrics, Logger: s.log,
+		})
+		if err != nil {
+			return err
+		}
+		if err := s.dns.Listen(); err != nil {
+			return err
+		}
+	}
+	s.admin = admin.New(admin.Config{
+		Listen: s.cfg.Admin.Listen, Ready: s.ready, Status: s.status, Get: s.list, Report: s.report,
+		ExplainDNS: s.explainDNS, ExplainHTTP: s.explainHTTP, Metrics: s.writeMetrics,
+	})
+	return s.admin.Listen()
+}
+
+func (s *server) buildProxy() (err error) {
+	l := s.cfg.Limits
+	cfg := proxy.Config{
+		Listen: s.cfg.HTTP.Listen, Snapshot: s.store.Load, Table: s.table, Sessions: s.sessions, Observe: s.observe, Health: s.healthz,
+		Limits:      http1.Limits{HeadBytes: l.MaxHeadBytes, Fields: l.MaxHeaderCount},
+		HeadTimeout: l.HeadTimeout.Std(), IdleTimeout: l.IdleTimeout.Std(),
+		MaxConnections: l.MaxConnections, MaxConnectionsPerAddress: l.MaxConnectionsPerAddress,
+		Grace: s.cfg.Shutdown.Grace.Std(), Deadline: s.cfg.Shutdown.Deadline.Std(), Metrics: s.metrics, Logger: s.log,
+	}
+	if s.access != nil { // a nil *reopener in an io.Writer would not be nil
+		cfg.AccessLog = s.access
+	}
+	if s.proxy, err = proxy.New(cfg); err != nil {
+		return err
+	}
+	return s.proxy.Listen()
+}
+
+// observe hands the outcome of a request on, and has a node that could not be reached checked at once.
+func (s *server) observe(node topology.NodeID, o health.Outcome, reason string) {
+	if s.tracker.Observe(string(node), o, reason, time.Now()) {
+		s.prober.Kick(string(node))
+	}
+}
+
+// healthz is the edge's own health, for load balancers in front of it.
+func (s *server) healthz() (bool, []byte) {
+	ok, reason := s.ready()
+	b, err := json.Marshal(struct {
+		Status string            `json:"status"`
+		Reason string            `json:"reason,omitempty"`
+		Edge   topology.EdgeID   `json:"edge"`
+		Region topology.RegionID `json:"region"`
+	}{map[bool]string{true: "ok", false: "unavailable"}[ok], reason, s.cfg.Name, s.cfg.Region})
+	if err != nil {
+		return false, nil // invariant: strings always encode
+	}
+	return ok, append(b, '\n')
+}
+
+// publishAcks takes the word on drains to where it is published from.
+func (s *server) publishAcks(acks []topology.Ack) {
+	s.lastAcks.Store(&acks)
+	s.source.touch()
+}
+
+// explainHTTP is where a request goes and why.
+func (s *server) explainHTTP(method string, u *url.URL) (admin.HTTPExplanation, error) {
+	path := u.EscapedPath()
+	if path == "" {
+		path = "/"
+	}
+	e := s.proxy.Explain(method, u.Host, path)
+	x := admin.HTTPExplanation{
+		Method: method, Host: u.Host, Path: path, Edge: s.cfg.Name, Route: e.Route, Pool: e.Pool, Node: e.Chosen, Why: e.Why,
+		Nodes: []admin.NodeExplanation{},
+	}
+	if snap := s.store.Load(); snap != nil {
+		x.Revision = snap.Revision
+	}
+	for _, c := range e.Candidates {
+		x.Nodes = append(x.Nodes, admin.NodeExplanation{
+			Node: c.Node, Region: c.Region, Tier: c.Tier, Health: c.Standing.String(), InFlight: c.InFlight, Streams: c.Streams,
+			Weight: c.Weight, Eligible: c.Eligible, Chosen: c.Node == e.Chosen, Reason: c.Reason,
+		})
+	}
+	return x, nil
+}
+
+// registerMetrics adds the gauges that only the wiring can see.
+func (s *server) registerMetrics() {
+	s.metrics.NewGauge("meridian_ready", func() float64 { return truth(first(s.ready())) })
+	s.metrics.NewGauge("meridian_mcp_sessions", func() float64 { return float64(s.sessions.Len()) })
+	s.metrics.NewGauge("meridian_nodes", func() float64 { return float64(len(s.store.Load().List(topology.KindNode))) })
+	s.metrics.NewGauge("meridian_checked_not_up", func() float64 {
+		down := 0
+		for _, v := range s.tracker.All() {
+			if !v.CanPick() {
+				down++
+			}
+		}
+		return float64(down)
+	})
+	s.metrics.NewGauge(fmt.Sprintf(`meridian_build_info{version=%q}`, version), func() float64 { return 1 })
+}
+
+func first[A, B any](a A, _ B) A { return a }
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// writeMetrics writes everything in Prometheus' text format.
+func (s *server) writeMetrics(w io.Writer) {
+	s.metrics.WritePrometheus(w)
+	s.source.writeMetrics(w)
+	metrics.WriteProcessMetrics(w)
+}

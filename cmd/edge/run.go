@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"meridian/admin"
+	"meridian/balancer"
+	"meridian/config"
+	"meridian/dns"
+	"meridian/geo"
+	"meridian/geo/mmdb"
+	"meridian/health"
+	"meridian/health/probe"
+	"meridian/mcp"
+	"meridian/proxy"
+	"meridian/proxy/drain"
+	"meridian/topology"
+)
+
+// server is one edge, wired.
+type server struct {
+	cfg     *config.Edge
+	log     *slog.Logger
+	started time.Time
+	ending  atomic.Bool
+
+	store    topology.Store
+	table    *balancer.Table
+	tracker  *health.Tracker
+	sessions *mcp.Sessions
+	fleet    *fleet
+	source   source
+	metrics  *metrics.Set
+	access   *reopener
+
+	prober *probe.Prober
+	proxy  *proxy.Server
+	drains *drain.Keeper
+	dns    *dns.Server // nil: no DNS
+	admin  *admin.Server
+
+	lastAcks atomic.Pointer[[]topology.Ack]
+}
+
+// serve runs an edge until ctx ends.
+func serve(ctx context.Context, cfg *config.Edge, stderr io.Writer) error {
+	log, err := logger(stderr, cfg.Log.Level)
+	if err != nil {
+		return err
+	}
+	s, err := newServer(cfg, log, stderr)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	return ended(s.run(ctx), ctx.Err())
+}
+
+// newServer builds all parts and binds every listener: what is wrong with the configuration or the ports shows here.
+func newServer(cfg *config.Edge, log *slog.Logger, stderr io.Writer) (_ *server, err error) {
+	s := &server{
+		cfg: cfg, log: log, started: time.Now().UTC().Truncate(time.Millisecond),
+		table: balancer.NewTable(), metrics: metrics.NewSet(),
+		sessions: mcp.NewSessions(cfg.MCP.MaxSessions, cfg.MCP.SessionIdle.Std()),
+	}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	s.tracker = health.NewTracker(s.verdictChanged)
+	if s.access, err = openAccessLog(cfg.AccessLog, stderr); err != nil {
+		return nil, err
+	}
+	if err := s.buildFleet(); err != nil {
+		return nil, err
+	}
+	if err := s.buildSource(); err != nil {
+		return nil, err
+	}
+	s.prober = probe.New(probe.Config{Tracker: s.tracker, Report: s.fleet.learn, Logger: log})
+	if err := s.buildFronts(); err != nil {
+		return nil, err
+	}
+	s.registerMetrics()
+	return s, s.load()
+}
+
+func (s *server) buildFleet() error {
+	var locator geo.Locator = geo.Embedded()
+	if path := s.cfg.Geo.Database; path != "" {
+		db, err := mmdb.Open(path)
+		if err != nil {
+			return err
+		}
+		locator = db
+	}
+	self := *s.cfg.Resource()
+	self.Started = s.started
+	s.fleet = &fleet{
+		self: self, started: s.started, store: &s.store, table: s.table, tracker: s.tracker, locator: locator,
+		stale:  func() bool { return s.source.status().Stale },
+		ending: s.ending.Load, changed: func() { s.source.touch() },
+	}
+	s.fleet.init()
+	return nil
+}
+
+func (s *server) buildSource() error {
+	if s.cfg.TopologyFile != "" {
+		s.source = newFileSource(s.cfg, s.log, s.publish)
+		return nil
+	}
+	src, err := newEtcdSource(s.cfg, s.log, s.publish, presence{value: s.presence, acks: s.acks})
+	if err != nil {
+		return err // a nil *etcdSource in a source would not be nil
+	}
+	s.source = src
+	return nil
+}
+
+// load reads a topology file once, so that a wrong one stops the start.
+func (s *server) load() error {
+	if f, ok := s.source.(*fileSource); ok {
+		return f.Load()
+	}
+	return nil
+}
+
+// presence is what the others are told of this edge.
+func (s *server) presence() []byte {
+	e := s.fleet.self
+	e.Leaving = s.ending.Load()
+	e.Report = s.fleet.outlook.Load().report
+	return topology.Encode(&e)
+}
+
+func (s *server) acks() []topology.Ack {
+	if a := s.lastAcks.Load(); a != nil {
+		return *a
+	}
+	return nil
+}
+
+// publish takes a new snapshot into use: first where picks are made, so that a drain holds from the moment at which
+// anybody can see it, then for everybody else.
+func (s *server) publish(snap *topology.Snapshot) {
+	s.table.Apply(snap, regionOrder(snap, s.cfg.Region))
+	s.store.Swap(snap)
+	targets, settings := s.targets(snap)
+	s.tracker.Apply(settings, time.Now())
+	s.prober.SetTargets(targets)
+	s.drains.Kick()
+	s.fleet.kick()
+}
+
+// verdictChanged hands a verdict on.
+func (s *server) verdictChanged(id string, v health.Verdict) {
+	if !strings.HasPrefix(id, edgeTarget) {
+		s.table.SetStanding(topology.NodeID(id), standing(v.State))
+	}
+	s.log.Info("health", "of", id, "state", v.State.String(), "reason", v.Reason)
+	s.fleet.kick()
+}
+
+func standing(s health.State) balancer.Standing {
+	switch {
+	case s == health.Unknown:
+		return balancer.StandingUnknown
+	case s.CanPick():
+		return balancer.StandingUp
+	}
+	return balancer.StandingDown
+}
+
+// ready says whether the edge should get traffic.
+func (s *server) ready() (bool, string) {
+	switch {
+	case s.ending.Load():
+		return false, "the edge is ending"
+	case s.store.Load() == nil:
+		return false, "there is no topology yet: etcd has not answered and there is no last good one on disk"
+	}
+	return true, ""
+}
+
+// report is what other edges get in answer to a probe: nothing once the edge is ending, so that they stop sending to it.
+func (s *server) report() *topology.Report {
+	if s.ending.Load() {
+		return nil
+	}
+	return s.fleet.outlook.Load().report
+}
+
+// run serves until ctx ends. The proxy ends first, with its grace; what it needs to end well (etcd for the word on
+// drains, DNS, checks, admin) ends after it.
+func (s *server) run(ctx context.Context) error {
+	back, endBack := context.WithCancel(context.WithoutCancel(ctx))
+	defer endBack()
+	parts := []func(context.Context) error{
+		s.source.run, s.prober.Run, s.fleet.run, s.drains.Run, s.admin.Run, s.watchSignals, s.expireSessions,
+		func(back context.Context) error {
+			defer endBack()
+			front, endFront := context.WithCancel(ctx)
+			defer endFront()
+			defer context.AfterFunc(back, endFront)() // another part has failed: the edge ends
+			return s.proxy.Run(front)
+		},
+		func(back context.Context) error { return s.announceEnd(ctx, back) },
+	}
+	if s.dns != nil {
+		parts = append(parts, s.dns.Run)
+	}
+	s.log.Info("edge is serving", "edge", s.cfg.Name, "region", s.cfg.Region, "http", fmt.Sprint(s.proxy.Addrs()), "admin", s.admin.Addr().String())
+	err := together(back, parts...)
+	s.log.Info("edge has ended", "reason", oneLine(err.Error()))
+	return err
+}
+
+// announceEnd tells the others that the edge is ending as soon as ctx ends.
+func (s *server) announceEnd(ctx, back context.Context) error {
+	select {
+	case <-ctx.Done():
+		s.ending.Store(true)
+		s.source.touch()
+		s.fleet.kick()
+	case <-back.Done():
+	}
+	<-back.Done()
+	return back.Err()
+}
+
+// expireEvery is how often idle sessions are forgotten where no traffic does it.
+const expireEvery = time.Minute
+
+func (s *server) expireSessions(ctx context.Context) error {
+	tick := time.NewTicker(expireEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case now := <-tick.C:
+			s.sessions.Expire(now)
+		}
+	}
+}
+
+// watchSignals opens the access log anew on SIGHUP, as log rotation asks.
+func (s *server) watchSignals(ctx context.Context) error {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-hup:
+			if err := s.access.reopen(); err != nil {
+				s.log.Error("the access log could not be opened anew; the old file stays in use", "error", err)
+			}
+		}
+	}
+}
+
+// close releases what newServer took. The listeners of a server that never ran end with the process.
+func (s *server) close() {
+	if s.source != nil {
+		s.source.close()
+	}
+	s.access.Close()
+}
