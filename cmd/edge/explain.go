@@ -53,8 +53,16 @@ func printDNS(p *printer, x admin.DNSExplanation) {
 	p.line("")
 	p.head("REGION", "DISTANCE", "SERVES", "CHOSEN", "WHY")
 	for _, r := range x.Regions {
-		p.row(string(r.Region), fmt.Sprintf("%.0f km", r.DistanceKm), yes(r.CanServe), yes(r.Chosen), r.Reason)
+		p.row(string(r.Region), distance(r.DistanceKm), yes(r.CanServe), yes(r.Chosen), r.Reason)
 	}
+}
+
+// distance is "-" where no place is known to measure from.
+func distance(km float64) string {
+	if km < 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.0f km", km)
 }
 
 func place(pl admin.PlaceExplanation) string {

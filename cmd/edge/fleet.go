@@ -260,9 +260,9 @@ func (f *fleet) ownReport(snap *topology.Snapshot) *topology.Report {
 }
 
 // Bounds of a report, so that it stays below topology.MaxReportBytes, above which the others take the edge for down. A
-// line is at most 63 bytes of name and, with its reason, 200 more.
+// line is at most 63 bytes of name and, with its reason as JSON may have to write it, 900 more.
 const (
-	maxReasons     = 500
+	maxReasons     = 200
 	maxAccusations = 10000
 )
 

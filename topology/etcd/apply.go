@@ -177,8 +177,8 @@ func (p *planner) put(r topology.Resource) {
 			return
 		}
 	}
-	if len(value) > topology.MaxValueBytes {
-		p.mistake(k, "the value has %d bytes with the unknown fields that are kept; at most %d", len(value), topology.MaxValueBytes)
+	if most := topology.MaxBytes(k.Kind); len(value) > most {
+		p.mistake(k, "the value has %d bytes with the unknown fields that are kept; at most %d", len(value), most)
 	}
 	p.writes = append(p.writes, entry{Key: key, Base: stored.mod, Value: value})
 	if exists {

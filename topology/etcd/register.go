@@ -205,8 +205,8 @@ type acksValue struct {
 // put writes the keys in one transaction.
 func (r *Registrar) put(ctx context.Context, lease clientv3.LeaseID) error {
 	value := r.cfg.Value()
-	if len(value) > topology.MaxValueBytes {
-		return fmt.Errorf("register %s: the value has %d bytes; readers take %d", r.cfg.Key, len(value), topology.MaxValueBytes)
+	if len(value) > topology.MaxBytes(r.cfg.Key.Kind) {
+		return fmt.Errorf("register %s: the value has %d bytes; readers take %d", r.cfg.Key, len(value), topology.MaxBytes(r.cfg.Key.Kind))
 	}
 	ops := []clientv3.Op{clientv3.OpPut(r.key, string(value), clientv3.WithLease(lease))}
 	if r.cfg.Acks != nil {
