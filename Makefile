@@ -7,7 +7,7 @@ TEST := go test -race -shuffle=on -timeout 9m ./...
 FUZZTIME ?= 20s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check fuzz bench conformance lint-full fmt clean
+.PHONY: help build run test check fuzz bench bench-http conformance lint-full fmt clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ fuzz: ## Fuzz every parser of strangers' bytes, FUZZTIME each (20s)
 
 bench: ## Run every benchmark, with allocations
 	go test -run '^$$' -bench . -benchmem ./...
+
+bench-http: build ## The edge beside nginx and HAProxy, in alternating rounds: BENCH='-rounds 9' (installs them from Debian)
+	scripts/bench-http.sh $(BENCH)
 
 conformance: build ## The official MCP conformance suites through the edge (needs npm)
 	scripts/conformance.sh

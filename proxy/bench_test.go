@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"meridian/internal/testnet"
 )
@@ -66,24 +67,53 @@ func benchmarkGet(b *testing.B, size int) {
 func BenchmarkGet100B(b *testing.B)  { benchmarkGet(b, 100) }
 func BenchmarkGet64KiB(b *testing.B) { benchmarkGet(b, 64<<10) }
 
-// TestAProxiedRequestAllocatesLittle holds the number of allocations per request, of client, edge and node together.
-func TestAProxiedRequestAllocatesLittle(t *testing.T) {
+// TestAProxiedRequestAllocatesNothing counts the allocations of client, edge and node together, with the access log off.
+func TestAProxiedRequestAllocatesNothing(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	e := newEdge(t, func(c *Config) { c.AccessLog = io.Discard; c.Observe = nil })
-	answer := []byte("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-	e.rawNode("n1", "web", answering(answer))
-	c := testnet.Dial(t, e.addr)
-	request, buf := []byte("GET / HTTP/1.1\r\nHost: api.example.org\r\nAccept: */*\r\n\r\n"), make([]byte, len(answer))
-	got := testing.AllocsPerRun(2000, func() {
-		c.Conn.Write(request)
-		if _, err := io.ReadFull(c.Conn, buf); err != nil {
-			t.Fatal(err)
+	for _, c := range []struct{ name, request string }{
+		{"GET", "GET /api/v1/items?page=2 HTTP/1.1\r\nHost: api.example.org\r\nUser-Agent: test/1.0\r\nAccept: */*\r\n\r\n"},
+		{"POST", "POST /api/v1/items HTTP/1.1\r\nHost: api.example.org\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := newEdge(t, func(c *Config) { c.AccessLog = nil; c.Observe = nil })
+			answer := []byte("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok")
+			e.rawNode("n1", "web", answering(answer))
+			conn, request, buf := testnet.Dial(t, e.addr), []byte(c.request), make([]byte, len(answer))
+			got := testing.AllocsPerRun(5000, func() {
+				conn.Conn.Write(request)
+				if _, err := io.ReadFull(conn.Conn, buf); err != nil {
+					t.Fatal(err)
+				}
+			})
+			if got > 0 {
+				t.Errorf("%v allocations per request; want none", got)
+			}
+		})
+	}
+}
+
+// TestStringsOfARequestDoNotOutliveIt opens sessions over one connection, whose ids are kept.
+func TestStringsOfARequestDoNotOutliveIt(t *testing.T) {
+	e := newEdge(t)
+	e.rawNode("n1", "mcp", func(c *testnet.Conn) {
+		for i := 0; ; i++ {
+			if head := c.ReadUntil("\r\n\r\n"); head == "" {
+				return
+			}
+			c.Send(fmt.Sprintf("HTTP/1.1 200 OK\r\nMcp-Session-Id: session-%d\r\nContent-Length: 0\r\n\r\n", i))
 		}
 	})
-	if got > 5 {
-		t.Errorf("%v allocations per request; want at most 5", got)
+	c := testnet.Dial(t, e.addr)
+	for i := range 3 { // each answer overwrites the memory of the one before
+		c.Send("POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
+		c.ReadUntil("\r\n\r\n")
+		testnet.Wait(t, "the session to be known", func() bool { return e.sessions.Len() == i+1 })
 	}
-	t.Logf("%v allocations per request", got)
+	for i := range 3 {
+		if node, ok := e.sessions.Lookup("mcp", fmt.Sprintf("session-%d", i), time.Now()); !ok || node != "n1" {
+			t.Errorf("session-%d is on %q, %v", i, node, ok)
+		}
+	}
 }

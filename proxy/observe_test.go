@@ -84,6 +84,9 @@ func TestMetricsCountRequestsByPoolAndClass(t *testing.T) {
 	c := testnet.Dial(t, e.addr)
 	c.Send("BAD\r\n\r\n")
 	c.ReadAll()
+	testnet.Wait(t, "the requests to be counted, which is after their answers", func() bool {
+		return e.s.metrics.inFlight.Load() == 0 && e.s.metrics.of("mcp").edgeErrors.Get() == 1
+	})
 	var b bytes.Buffer
 	set.WritePrometheus(&b)
 	for _, want := range []string{

@@ -7,8 +7,8 @@
 // proxy/drain acknowledges drains. It leaves to others which node is right (balancer), what a session is (mcp), the verdict
 // on a node (health, which it tells the outcomes) and where the topology comes from.
 //
-// Server.Run owns all goroutines: one per listener and client connection, at most two more per request that streams, the
-// access log's and the upstream pool's. It returns when all have ended.
+// Server.Run owns all goroutines: one per listener and client connection that is in use, one for those that wait, at most
+// two more per request that streams, the access log's and the upstream pool's. It returns when all have ended.
 //
 //	s, err := proxy.New(proxy.Config{Listen: []string{":8080"}, Snapshot: store.Load, Table: table, Sessions: sessions})
 //	err = s.Listen()     // a port that is taken shows here

@@ -67,6 +67,7 @@ var Meridian = Rules{
 		"internal/conformance": Wire,
 
 		"internal/archtest": Support,
+		"internal/bench":    Support,
 		"internal/loadgen":  Support,
 		"internal/testnet":  Support,
 	},

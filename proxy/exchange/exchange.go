@@ -40,7 +40,8 @@ type Exchange struct {
 	Received time.Time
 }
 
-// Request is a request's head in a form that all versions of HTTP share. Its strings may be kept.
+// Request is a request's head in a form that all versions of HTTP share. Its strings, those of the fields included, are
+// valid until the handler returns: an engine may use their memory for the next request. What is kept must be cloned.
 type Request struct {
 	Method string
 	// Scheme is "http" or "https".

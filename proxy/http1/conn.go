@@ -6,31 +6,31 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/netip"
 	"os"
 	"runtime/debug"
-	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"meridian/proxy/exchange"
 )
 
-// conn is a client's connection. Its goroutine runs serve; a handler's second goroutine may read the request's body.
+// conn serves a client's connection while there is something to do: it has the buffers and all that belongs to a request.
+// Its goroutine runs serve; a handler's second goroutine may read the request's body. Conns are pooled: see peer.
 type conn struct {
-	// set once, never changed
-	s      *Server
-	nc     net.Conn
-	client netip.AddrPort
-	ip     string // of client
+	// set when it is borrowed
+	p  *peer
+	s  *Server
+	nc net.Conn
+	ip [maxAddrBytes]byte // of the client, as text
+	x  exchange.Exchange  // ClientIP is a part of ip
 
-	r       *Reader
+	r       Reader
 	out     []byte    // collected, to be sent
 	vec     [2][]byte // for one call that sends both
 	vecs    net.Buffers
 	writeBy time.Time // the write deadline in force
 
-	x     exchange.Exchange
 	head  requestHead
 	msg   Message
 	reply replyState
@@ -44,62 +44,112 @@ type conn struct {
 	bodyDone    atomic.Bool  // and has come to its end
 	bodyBytes   atomic.Int64 // that were read
 	stopped     atomic.Bool  // Body.Stop was called
-
-	mu      sync.Mutex // guards the field below, with the read deadline that belongs to it
-	waiting bool       // for the next request
 }
 
-func newConn(s *Server, nc net.Conn, client netip.AddrPort) *conn {
-	c := &conn{s: s, nc: nc, client: client, ip: client.Addr().String()}
-	c.r = NewReader(nc, max(s.cfg.HeadBytes, maxTrailerBytes)+bufferBytes)
-	c.pause = c.wait
+// maxAddrBytes is the length of the longest address as text. One with a zone, which may be longer, is allocated.
+const maxAddrBytes = len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255")
+
+// borrowConn returns a conn for p.
+func borrowConn(p *peer) *conn {
+	c, ok := p.s.spare.Get().(*conn)
+	if !ok {
+		c = &conn{}
+		c.pause = c.wait
+	}
+	c.p, c.s, c.nc = p, p.s, p.nc
+	c.r = Reader{src: p.nc, max: max(p.s.cfg.HeadBytes, maxTrailerBytes) + bufferBytes}
+	c.writeBy = time.Time{}
+	text := p.client.Addr().AppendTo(c.ip[:0])
+	c.x.ClientIP = unsafe.String(unsafe.SliceData(text), len(text))
 	return c
 }
 
-// serve answers requests until the connection ends.
-func (c *conn) serve() {
-	first := true
-	for c.await(first) && c.serveOne() {
-		first = false
-	}
+// giveBack ends the use of c.
+func (c *conn) giveBack() {
 	c.r.Release()
 	c.returnOut()
-	c.nc.Close()
+	c.head.release()
+	c.msg = Message{}
+	c.x = exchange.Exchange{}
+	s := c.s
+	c.p, c.s, c.nc, c.r.src = nil, nil, nil, nil
+	s.spare.Put(c)
 }
 
-// await waits for the first byte of a request. Nothing is said to a client that sends none.
-func (c *conn) await(first bool) bool {
+// serve answers requests until the connection ends or, as parked says, is to be waited for elsewhere.
+func (c *conn) serve() (parked bool) {
+	for {
+		switch c.await() {
+		case elsewhere:
+			return true
+		case over:
+			return false
+		}
+		if !c.serveOne() {
+			return false
+		}
+		c.p.served = true
+	}
+}
+
+// awaited is what came of waiting for a request.
+type awaited uint8
+
+const (
+	over      awaited = iota // nothing comes any more
+	arrived                  // its first byte
+	elsewhere                // the connection is parked
+)
+
+// await waits for the first byte of a request: for a short time here, then in the lot. Nothing is said to a client that
+// sends none.
+func (c *conn) await() awaited {
 	if len(c.r.Buffered()) > 0 {
-		return true
+		return arrived
 	}
 	c.returnOut()
-	c.mu.Lock()
-	timeout := c.s.cfg.IdleTimeout
-	if first {
-		timeout = c.s.cfg.HeadTimeout
+	p := c.p
+	if p.lot == nil {
+		return c.awaitHere(0)
 	}
-	if c.s.closing.Load() {
-		timeout = c.s.quiet()
+	got := c.awaitHere(p.patience())
+	if got != elsewhere {
+		return got
 	}
-	c.waiting = true
-	c.nc.SetReadDeadline(time.Now().Add(timeout))
-	c.mu.Unlock()
+	c.r.Release()
+	if p.lot.park(p) {
+		return elsewhere
+	}
+	return c.awaitHere(0)
+}
+
+// awaitHere waits in the goroutine: for patience, or if that is 0, as long as a connection may wait at all.
+func (c *conn) awaitHere(patience time.Duration) awaited {
+	p := c.p
+	p.mu.Lock()
+	timeout := p.waitTimeout()
+	if short := patience > 0 && patience < timeout; short && !p.calmed {
+		timeout = patience
+	} else {
+		patience = 0
+	}
+	p.waiting = true
+	p.nc.SetReadDeadline(time.Now().Add(timeout))
+	p.mu.Unlock()
 
 	err := c.r.Fill()
 
-	c.mu.Lock()
-	c.waiting = false
-	c.mu.Unlock()
-	return err == nil
-}
-
-// goQuiet makes a connection that waits for a request give up soon. One with a request under way ends after it.
-func (c *conn) goQuiet(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.waiting {
-		c.nc.SetReadDeadline(time.Now().Add(d))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting = false
+	switch {
+	case err == nil:
+		p.hot = p.served // a client that sends its first request at once need not go on so
+		return arrived
+	case patience > 0 && !p.calmed && errors.Is(err, os.ErrDeadlineExceeded):
+		return elsewhere
 	}
+	return over
 }
 
 // serveOne reads a request and has it answered. It reports whether the connection can take another one.
@@ -117,10 +167,10 @@ func (c *conn) serveOne() bool {
 	c.bodyDone.Store(false)
 	c.bodyBytes.Store(0)
 	c.reply = replyState{}
-	c.msg.reset(c.r, c.head.Length, c.pause)
+	c.msg.reset(&c.r, c.head.Length, c.pause)
 	c.x = exchange.Exchange{
 		Request: c.head.Request, Body: (*requestBody)(c), Reply: (*reply)(c),
-		Client: c.client, ClientIP: c.ip, Received: received,
+		Client: c.p.client, ClientIP: c.x.ClientIP, Received: received,
 	}
 	c.x.Scheme = "http"
 	c.handle()
@@ -220,7 +270,7 @@ func (c *conn) refuseError(err error) {
 	default:
 		return // it left
 	}
-	c.s.cfg.Refused(c.client, refusal)
+	c.s.cfg.Refused(c.p.client, refusal)
 	c.answerError(refusal.Status, refusal.Reason)
 }
 

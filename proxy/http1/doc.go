@@ -8,8 +8,10 @@
 // of our own decides (head.go, target.go, framing.go, chunked.go); fasthttp's parser must agree with it (confirm.go).
 // fasthttp's Server and client are not used: an answer must be on the wire piece by piece, as it comes from the node.
 //
-// It leaves to the handler what a request means. Each connection has a goroutine, and one more while an answer is waited
-// for longer than 10 ms; Server.Shutdown waits for all of them.
+// It leaves to the handler what a request means. A connection (peer.go) has a goroutine and buffers (conn.go) while a
+// request is under way and for a short time after it, and one goroutine more while an answer is waited for longer than
+// 10 ms. Then it is parked (lot.go): on Linux an epoll instance and one goroutine wait for all such connections; elsewhere
+// each keeps its goroutine. Server.Shutdown waits for all of them.
 //
 //	s := http1.NewServer(http1.Config{Handler: handle})
 //	go s.Serve(listener)

@@ -15,14 +15,27 @@ type requestHead struct {
 	http11    bool
 	keep      bool // the client wants to use the connection again
 	expects   bool // the client waits for 100 (Continue)
+
+	arena *arena // of the strings; nil between the requests of a connection that waits
 }
 
-// parseRequest reads a complete head, the empty line included, into h, whose Header it reuses. Our own strict reading
-// decides; fasthttp's parser then reads the same bytes, and where it sees another message, or none, the request is
+// release ends the life of the request's strings.
+func (h *requestHead) release() {
+	if h.arena != nil {
+		h.arena.giveBack(h.Header)
+	}
+	*h = requestHead{}
+}
+
+// parseRequest reads a complete head, the empty line included, into h, whose Header and arena it reuses: what h
+// held before is lost. Our own strict reading decides; fasthttp's parser then reads the same bytes, and where it sees another message, or none, the request is
 // refused: what two parsers read differently is how requests are smuggled.
 func parseRequest(raw []byte, h *requestHead) *Refusal {
-	head := string(raw) // allocates once: the fields are parts of it and may be kept
-	line, fields, r := scanHead(head, h.Header[:0])
+	if h.arena == nil {
+		h.arena = arenas.Get().(*arena)
+		h.Header = h.arena.fields
+	}
+	line, fields, r := scanHead(h.arena.hold(raw), h.Header[:0])
 	h.Header = fields
 	if r != nil {
 		return r

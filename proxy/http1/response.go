@@ -20,9 +20,21 @@ type Response struct {
 	Keep bool
 	// Bodyless says that no body follows, whatever Length says: RFC 9112, section 6.3.
 	Bodyless bool
+
+	arena *arena // of the strings; nil between the answers of a connection that is not in use
 }
 
-// ReadResponse reads the final answer to a request of that method into resp, whose Header it reuses, and passes over 1xx.
+// Release ends the life of the head's strings and gives their memory back. Without it they live until the next answer is
+// read into resp.
+func (resp *Response) Release() {
+	if resp.arena != nil {
+		resp.arena.giveBack(resp.Header)
+	}
+	*resp = Response{}
+}
+
+// ReadResponse reads the final answer to a request of that method into resp, and passes over 1xx. The strings of what resp
+// held before are not valid any more; those of the answer are until Release or the next ReadResponse.
 // A *Refusal means that the node broke the protocol. io.EOF means that the connection ended before the answer's first byte;
 // started then is false.
 func ReadResponse(r *Reader, method string, resp *Response, limits Limits) (started bool, err error) {
@@ -65,8 +77,11 @@ func readHead(r *Reader, limits Limits) ([]byte, error) {
 }
 
 func parseResponse(raw []byte, method string, resp *Response) *Refusal {
-	head := string(raw) // allocates once: the fields are parts of it
-	line, fields, r := scanHead(head, resp.Header[:0])
+	if resp.arena == nil {
+		resp.arena = arenas.Get().(*arena)
+		resp.Header = resp.arena.fields
+	}
+	line, fields, r := scanHead(resp.arena.hold(raw), resp.Header[:0])
 	resp.Header = fields
 	if r != nil {
 		return r

@@ -5,8 +5,10 @@ package http1
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,7 +30,8 @@ type Config struct {
 	BodyTimeout time.Duration
 	// WriteTimeout bounds the time in which a client takes what is written to it. Zero: 30s.
 	WriteTimeout time.Duration
-	// MaxConnections bounds the connections, each with a goroutine and some 10 KiB. Those above are answered 503 and closed. Zero: 16384.
+	// MaxConnections bounds the connections: one with a request under way has a goroutine and some 20 KiB, one that waits
+	// about 1 KiB (where there is no epoll: 10 KiB). Those above are answered 503 and closed. Zero: 16384.
 	MaxConnections int
 	// MaxConnectionsPerAddress bounds those of one client address. Zero: 4096.
 	MaxConnectionsPerAddress int
@@ -69,8 +72,8 @@ type Stats struct {
 	Open                         int
 }
 
-// Server speaks HTTP/1.1 and 1.0 with clients: a goroutine for each connection, which Serve's caller need not know of;
-// Shutdown waits for them.
+// Server speaks HTTP/1.1 and 1.0 with clients. A connection with a request under way has a goroutine; one that waits for a
+// request has none on Linux, where one goroutine waits for all of them. Shutdown waits for all of these.
 type Server struct {
 	cfg     Config
 	closing atomic.Bool
@@ -80,14 +83,17 @@ type Server struct {
 
 	wg    sync.WaitGroup // of the connections
 	mu    sync.Mutex     // guards the fields below
-	conns map[*conn]struct{}
+	conns map[*peer]struct{}
 	from  map[netip.Addr]int // connections by client address
 	ended bool               // no new connection is taken
+
+	lot   lot       // of the connections that wait
+	spare sync.Pool // of *conn. Not one for all servers: the timers in them belong to a test's virtual time
 }
 
 // NewServer returns a server that starts nothing.
 func NewServer(c Config) *Server {
-	return &Server{cfg: c.withDefaults(), conns: map[*conn]struct{}{}, from: map[netip.Addr]int{}}
+	return &Server{cfg: c.withDefaults(), conns: map[*peer]struct{}{}, from: map[netip.Addr]int{}}
 }
 
 // Stats returns the counts.
@@ -121,34 +127,35 @@ func (s *Server) Serve(ln net.Listener) error {
 
 // start takes a connection into service or turns it away.
 func (s *Server) start(nc net.Conn) {
-	client := clientOf(nc)
-	c := newConn(s, nc, client)
+	p := &peer{s: s, nc: nc, client: clientOf(nc)}
+	if fd, ok := descriptor(nc); ok {
+		p.fd, p.lot = fd, &s.lot
+	}
 	s.mu.Lock()
-	if s.ended || len(s.conns) >= s.cfg.MaxConnections || s.from[client.Addr()] >= s.cfg.MaxConnectionsPerAddress {
+	if s.ended || len(s.conns) >= s.cfg.MaxConnections || s.from[p.client.Addr()] >= s.cfg.MaxConnectionsPerAddress {
 		s.mu.Unlock()
 		s.shed.Add(1)
 		shed(nc)
 		return
 	}
-	s.conns[c] = struct{}{}
-	s.from[client.Addr()]++
+	s.conns[p] = struct{}{}
+	s.from[p.client.Addr()]++
 	s.wg.Add(1) // under the lock, so that Shutdown, which sets ended, waits for it
 	s.mu.Unlock()
-	go s.run(c)
+	go p.run()
 }
 
-// run is a connection's goroutine.
-func (s *Server) run(c *conn) {
-	defer s.wg.Done()
-	c.serve()
+// forget takes a connection that has ended off the books.
+func (s *Server) forget(p *peer) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.conns, c)
-	if a := c.client.Addr(); s.from[a] > 1 {
+	delete(s.conns, p)
+	if a := p.client.Addr(); s.from[a] > 1 {
 		s.from[a]--
 	} else {
 		delete(s.from, a)
 	}
+	s.mu.Unlock()
+	s.wg.Done()
 }
 
 // shed answers 503 without waiting: the bytes fit an empty socket's buffer, else they are lost.
@@ -181,23 +188,34 @@ func (s *Server) Shutdown(ctx context.Context, quiet time.Duration) (cut int) {
 	s.LastAnswers(quiet)
 	s.mu.Lock()
 	s.ended = true
-	for c := range s.conns {
-		c.goQuiet(quiet)
+	for p := range s.conns {
+		p.goQuiet(quiet)
 	}
 	s.mu.Unlock()
+	s.lot.goQuiet(quiet)
 	done := make(chan struct{})
 	go func() { s.wg.Wait(); close(done) }()
 	select {
 	case <-done:
-		return 0
 	case <-ctx.Done():
+		cut = s.cutAll()
+		<-done
 	}
-	s.mu.Lock()
-	cut = len(s.conns)
-	for c := range s.conns {
-		c.nc.Close()
-	}
-	s.mu.Unlock()
-	<-done
+	s.lot.close()
 	return cut
+}
+
+// cutAll closes all connections and returns how many those were.
+func (s *Server) cutAll() int {
+	s.mu.Lock()
+	left := slices.Collect(maps.Keys(s.conns))
+	s.mu.Unlock()
+	for _, p := range left {
+		if s.lot.remove(p) {
+			p.end()
+		} else {
+			p.nc.Close() // whoever serves it ends it
+		}
+	}
+	return len(left)
 }

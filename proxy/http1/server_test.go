@@ -16,7 +16,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"meridian/internal/testnet"
 	"meridian/proxy/exchange"
 )
 
@@ -181,24 +180,5 @@ func TestAcceptingGoesOnAfterFailuresWithPauses(t *testing.T) {
 		if took, want := time.Since(began), 1275*time.Millisecond+2*time.Second; took != want || s.Stats().AcceptErrors != 10 {
 			t.Errorf("took %s with %d errors, want %s", took, s.Stats().AcceptErrors, want)
 		}
-	})
-}
-
-func TestAnIdleConnectionHoldsNoAnswersBuffer(t *testing.T) {
-	s, p := start(t, Config{Handler: echo})
-	c := p.dial(t)
-	go io.WriteString(c, "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
-	if _, err := answers(c, 1, "GET"); err != nil {
-		t.Fatal(err)
-	}
-	testnet.Wait(t, "the connection to wait", func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		for conn := range s.conns {
-			conn.mu.Lock()
-			defer conn.mu.Unlock()
-			return conn.waiting && conn.out == nil
-		}
-		return false
 	})
 }

@@ -90,8 +90,8 @@ func (c *Conn) RequestSent() {
 	}
 }
 
-// ReadHead reads the head of the final answer to a request of that method. It belongs to the connection, and is valid until
-// the next one. started says whether the node has sent any byte of an answer. idle bounds the silence within the body.
+// ReadHead reads the head of the final answer to a request of that method. It belongs to the connection, and is valid,
+// with its strings, until the next one or Release. started says whether the node has sent any byte of an answer. idle bounds the silence within the body.
 func (c *Conn) ReadHead(method string, idle time.Duration) (resp *http1.Response, started bool, err error) {
 	started, err = http1.ReadResponse(c.r, method, &c.resp, c.pool.cfg.Limits)
 	if err != nil {
@@ -112,10 +112,12 @@ func (c *Conn) wait() error {
 	return c.nc.SetReadDeadline(time.Now().Add(c.idle))
 }
 
-// Release gives the connection back after an exchange. It is kept only if the answer was read to its end, both sides want
+// Release gives the connection back after an exchange, and ends the life of the answer's strings. It is kept only if the answer was read to its end, both sides want
 // it and nothing came behind the answer: such bytes would be read as the answer to another client's request.
 func (c *Conn) Release() {
-	if !c.resp.Keep || !c.msg.Done() || len(c.r.Buffered()) > 0 {
+	keep := c.resp.Keep
+	c.resp.Release()
+	if !keep || !c.msg.Done() || len(c.r.Buffered()) > 0 {
 		c.Close()
 		return
 	}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package http1
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// peer is a client's connection as long as it lives: all that one which waits for a request costs. What serves a request
+// is a conn, which is borrowed for as long as there is something to do.
+type peer struct {
+	// set once, never changed
+	s      *Server
+	nc     net.Conn
+	client netip.AddrPort
+	lot    *lot // where it waits; nil where it can't be parked, and waits in its goroutine
+	fd     int32
+
+	// changed by whoever serves it
+	hot     bool       // its requests come at short intervals: it is waited for in the goroutine
+	served  bool       // it has had an answer
+	parked  time.Time  // when it was last
+	mu      sync.Mutex // guards the fields below, with the read deadline that belongs to them
+	waiting bool       // for the next request, in its goroutine
+	calmed  bool       // goQuiet has set the deadline: it is not to be waited for beyond that
+
+	space // in the lot, guarded by the lot's mutex
+}
+
+// Waiting in the goroutine costs less than being parked and woken, if it is short. Ours.
+const (
+	coldPatience = 5 * time.Millisecond   // a new connection's first bytes come that soon
+	hotPatience  = 200 * time.Millisecond // and the next request of a busy one
+)
+
+// patience is how long p is waited for before it is parked.
+func (p *peer) patience() time.Duration {
+	if p.hot {
+		return hotPatience
+	}
+	return coldPatience
+}
+
+// run serves p until it is parked or ends. It is a goroutine.
+func (p *peer) run() {
+	if !p.parked.IsZero() {
+		p.hot = time.Since(p.parked) < hotPatience
+	}
+	c := borrowConn(p)
+	parked := c.serve()
+	c.giveBack()
+	if !parked {
+		p.end()
+	}
+}
+
+// end closes the connection and forgets it.
+func (p *peer) end() {
+	p.nc.Close()
+	p.s.forget(p)
+}
+
+// goQuiet makes a connection that waits for a request give up soon. One with a request under way ends after it.
+func (p *peer) goQuiet(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.calmed = true
+	if p.waiting {
+		p.nc.SetReadDeadline(time.Now().Add(d))
+	}
+}
+
+// waitTimeout is how long p may wait for a request in all.
+func (p *peer) waitTimeout() time.Duration {
+	switch {
+	case p.s.closing.Load():
+		return p.s.quiet()
+	case !p.served:
+		return p.s.cfg.HeadTimeout
+	}
+	return p.s.cfg.IdleTimeout
+}
