@@ -57,6 +57,7 @@ var Meridian = Rules{
 		"proxy/exchange": Do,
 		"proxy/http1":    Do,
 		"proxy/strict":   Do,
+		"proxy/tlsconf":  Do,
 		"proxy/upstream": Do,
 		"topology/etcd":  Do,
 		"topology/file":  Do,

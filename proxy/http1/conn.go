@@ -23,6 +23,7 @@ type conn struct {
 	nc     net.Conn
 	client netip.AddrPort
 	ip     string // of client
+	secure secure // what TLS adds
 
 	r       *Reader
 	out     []byte    // collected, to be sent
@@ -51,6 +52,7 @@ type conn struct {
 
 func newConn(s *Server, nc net.Conn, client netip.AddrPort) *conn {
 	c := &conn{s: s, nc: nc, client: client, ip: client.Addr().String()}
+	c.secure.scheme = "http"
 	c.r = NewReader(nc, max(s.cfg.HeadBytes, maxTrailerBytes)+bufferBytes)
 	c.pause = c.wait
 	return c
@@ -59,7 +61,7 @@ func newConn(s *Server, nc net.Conn, client netip.AddrPort) *conn {
 // serve answers requests until the connection ends.
 func (c *conn) serve() {
 	first := true
-	for c.await(first) && c.serveOne() {
+	for c.await(first) && (!first || !c.handOver()) && c.serveOne() {
 		first = false
 	}
 	c.r.Release()
@@ -122,7 +124,7 @@ func (c *conn) serveOne() bool {
 		Request: c.head.Request, Body: (*requestBody)(c), Reply: (*reply)(c),
 		Client: c.client, ClientIP: c.ip, Received: received,
 	}
-	c.x.Scheme = "http"
+	c.x.Scheme, c.x.ServerName = c.secure.scheme, c.secure.serverName
 	c.handle()
 	c.watch.disarm(c)
 	return c.finish()

@@ -24,6 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type pipes struct {
 	conns chan net.Conn
 	done  chan struct{}
+	s     *Server
 }
 
 func (p *pipes) Accept() (net.Conn, error) {
@@ -47,7 +48,8 @@ func (p *pipes) dial(t testing.TB) net.Conn {
 
 // start runs a server on pipes until the test ends.
 func start(t testing.TB, c Config) (*Server, *pipes) {
-	s, p := NewServer(c), &pipes{make(chan net.Conn), make(chan struct{})}
+	s := NewServer(c)
+	p := &pipes{make(chan net.Conn), make(chan struct{}), s}
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(p) }()
 	t.Cleanup(func() {

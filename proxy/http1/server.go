@@ -4,6 +4,7 @@ package http1
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/netip"
@@ -28,6 +29,12 @@ type Config struct {
 	BodyTimeout time.Duration
 	// WriteTimeout bounds the time in which a client takes what is written to it. Zero: 30s.
 	WriteTimeout time.Duration
+	// HandshakeTimeout bounds the handshake of a connection that ServeTLS has accepted. Zero: 10s.
+	HandshakeTimeout time.Duration
+	// HTTP2 serves a connection that speaks HTTP/2: one whose TLS handshake has chosen that, or that begins with HTTP/2's
+	// preface, which RFC 9113, section 3.3 calls prior knowledge. It closes the connection and returns when that has ended.
+	// Nil: HTTP/2 is not spoken.
+	HTTP2 func(Handover)
 	// MaxConnections bounds the connections, each with a goroutine and some 10 KiB. Those above are answered 503 and closed. Zero: 16384.
 	MaxConnections int
 	// MaxConnectionsPerAddress bounds those of one client address. Zero: 4096.
@@ -43,7 +50,7 @@ func (c Config) withDefaults() Config {
 	for _, d := range []struct {
 		v   *time.Duration
 		def time.Duration
-	}{{&c.HeadTimeout, 10 * time.Second}, {&c.IdleTimeout, time.Minute}, {&c.BodyTimeout, time.Minute}, {&c.WriteTimeout, 30 * time.Second}} {
+	}{{&c.HeadTimeout, 10 * time.Second}, {&c.HandshakeTimeout, 10 * time.Second}, {&c.IdleTimeout, time.Minute}, {&c.BodyTimeout, time.Minute}, {&c.WriteTimeout, 30 * time.Second}} {
 		if *d.v <= 0 {
 			*d.v = d.def
 		}
@@ -140,7 +147,9 @@ func (s *Server) start(nc net.Conn) {
 // run is a connection's goroutine.
 func (s *Server) run(c *conn) {
 	defer s.wg.Done()
-	c.serve()
+	if c.shake() {
+		c.serve()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
@@ -153,6 +162,10 @@ func (s *Server) run(c *conn) {
 
 // shed answers 503 without waiting: the bytes fit an empty socket's buffer, else they are lost.
 func shed(nc net.Conn) {
+	if _, ok := nc.(*tls.Conn); ok { // it would need a handshake to be told
+		kernelConn(nc).Close()
+		return
+	}
 	nc.SetWriteDeadline(time.Now().Add(time.Millisecond))
 	nc.Write([]byte("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"))
 	nc.Close()
@@ -195,7 +208,7 @@ func (s *Server) Shutdown(ctx context.Context, quiet time.Duration) (cut int) {
 	s.mu.Lock()
 	cut = len(s.conns)
 	for c := range s.conns {
-		c.nc.Close()
+		kernelConn(c.nc).Close() // TLS would say goodbye, and wait for that
 	}
 	s.mu.Unlock()
 	<-done

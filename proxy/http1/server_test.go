@@ -23,7 +23,7 @@ import (
 // inBubble runs f with a server on pipes in virtual time.
 func inBubble(t *testing.T, c Config, f func(s *Server, p *pipes)) {
 	synctest.Test(t, func(t *testing.T) {
-		s, p := NewServer(c), &pipes{make(chan net.Conn), make(chan struct{})}
+		s, p := NewServer(c), &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
 		done := make(chan error, 1)
 		go func() { done <- s.Serve(p) }()
 		f(s, p)
