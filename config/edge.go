@@ -20,6 +20,8 @@ type Edge struct {
 	Zone string `json:"zone,omitempty"`
 	// HTTP is the data plane.
 	HTTP HTTP `json:"http"`
+	// HTTPS is the data plane over TLS.
+	HTTPS HTTPS `json:"https,omitzero"`
 	// DNS is the authority.
 	DNS DNS `json:"dns"`
 	// Admin is the admin API with metrics and readiness.
@@ -150,6 +152,7 @@ func (e Edge) WithDefaults() Edge {
 	text(&e.AccessLog, "off")
 	text(&e.Log.Level, "info")
 	e.Advertise = e.advertise()
+	e.HTTPS = e.HTTPS.withDefaults()
 	e.Limits = e.Limits.withDefaults()
 	e.Shutdown.Deadline = topology.Duration(e.Shutdown.Deadline.Or(30 * time.Second))
 	count(&e.MCP.MaxSessions, 1_000_000)

@@ -66,6 +66,11 @@ func (p *page) fields(t reflect.Type, defaults reflect.Value, path string) {
 			p.fields(f.Type, value, path+name+".")
 			continue
 		}
+		if f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() == reflect.Struct && f.Type.Elem().PkgPath() == t.PkgPath() {
+			p.line("* `%s` (list of mappings)%s", path+name, after(doc, f.Name, name))
+			p.fields(f.Type.Elem(), reflect.Value{}, path+name+"[].")
+			continue
+		}
 		p.line("* `%s` (%s%s)%s", path+name, form(f.Type), shown(value), after(doc, f.Name, name))
 	}
 }

@@ -23,14 +23,13 @@ func (e *Edge) Validate() []Problem {
 	v := &validator{}
 	v.resource(e)
 	v.listeners("http.listen", e.HTTP.Listen)
+	v.https(e.HTTPS)
 	v.listeners("dns.listen", e.DNS.Listen)
 	v.listener("admin.listen", e.Admin.Listen)
 	v.distinct(e)
 	v.source(e)
 	for field, path := range map[string]string{"topology_file": e.TopologyFile, "data_dir": e.DataDir, "geo.database": e.Geo.Database, "access_log": e.AccessLog} {
-		if len(path) > 4096 || strings.ContainsFunc(path, func(c rune) bool { return c < ' ' || c == 0x7f }) {
-			v.mistake(field, "%q is not a path; want at most 4096 bytes without control characters", clip(path))
-		}
+		v.path(field, path)
 	}
 	v.limits(e)
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, e.Log.Level) {
@@ -102,6 +101,9 @@ func (v *validator) distinct(e *Edge) {
 	}
 	for i, s := range e.HTTP.Listen {
 		add(fmt.Sprintf("http.listen[%d]", i), s)
+	}
+	for i, s := range e.HTTPS.Listen {
+		add(fmt.Sprintf("https.listen[%d]", i), s)
 	}
 	for i, s := range e.DNS.Listen {
 		add(fmt.Sprintf("dns.listen[%d]", i), s)

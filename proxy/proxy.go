@@ -28,6 +28,7 @@ import (
 	"meridian/health"
 	"meridian/mcp"
 	"meridian/proxy/http1"
+	"meridian/proxy/tlsconf"
 	"meridian/proxy/upstream"
 	"meridian/topology"
 )
@@ -36,6 +37,12 @@ import (
 type Config struct {
 	// Listen are the addresses to take clients on, as HOST:PORT.
 	Listen []string
+	// ListenTLS are the addresses to take clients with TLS on. It needs TLS.
+	ListenTLS []string
+	// TLS has the certificates.
+	TLS *tlsconf.Store
+	// HandshakeTimeout bounds a TLS handshake. Zero: 10s.
+	HandshakeTimeout time.Duration
 	// Snapshot returns the current topology. It is called once for a request.
 	Snapshot func() *topology.Snapshot
 	// Table picks nodes.
@@ -95,13 +102,16 @@ func New(c Config) (*Server, error) {
 	if c.Snapshot == nil || c.Table == nil || c.Sessions == nil {
 		return nil, errors.New("proxy: Snapshot, Table and Sessions must be set")
 	}
-	if len(c.Listen) == 0 {
+	if len(c.Listen)+len(c.ListenTLS) == 0 {
 		return nil, errors.New("proxy: no address to listen on")
+	}
+	if len(c.ListenTLS) > 0 && c.TLS == nil {
+		return nil, errors.New("proxy: ListenTLS without TLS")
 	}
 	c = c.withDefaults()
 	s := &Server{cfg: c, upstream: upstream.NewPool(upstream.Config{IdleTimeout: c.UpstreamIdle, Limits: c.Limits})}
 	s.engine = http1.NewServer(http1.Config{
-		Handler: s.handle, Limits: c.Limits, HeadTimeout: c.HeadTimeout, IdleTimeout: c.IdleTimeout,
+		Handler: s.handle, Limits: c.Limits, HeadTimeout: c.HeadTimeout, IdleTimeout: c.IdleTimeout, HandshakeTimeout: c.HandshakeTimeout,
 		MaxConnections: c.MaxConnections, MaxConnectionsPerAddress: c.MaxConnectionsPerAddress,
 		Refused: s.refused, Panicked: s.panicked,
 	})

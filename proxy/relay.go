@@ -97,6 +97,10 @@ func (r *relay) release() {
 
 // run answers the request.
 func (r *relay) run() {
+	if r.misdirected() {
+		r.answer(421, 0, "the host is not one of this connection's certificate; connect anew for it")
+		return
+	}
 	r.snap = r.s.cfg.Snapshot()
 	r.route = r.snap.Match(r.x.Method, hostKey(r.x.Host), r.x.Path)
 	if r.route == nil {
@@ -115,6 +119,12 @@ func (r *relay) run() {
 		return
 	}
 	r.balance()
+}
+
+// misdirected reports whether the request came over TLS with a handshake for another certificate's host: RFC 9110,
+// section 7.4. Whoever may speak to one host must not reach another one's routes by it.
+func (r *relay) misdirected() bool {
+	return r.x.Scheme == "https" && r.s.cfg.TLS != nil && r.s.cfg.TLS.Misdirected(r.x.ServerName, hostKey(r.x.Host))
 }
 
 // hostKey returns a request's host as routes name it: lower case, no port, no final dot.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -14,12 +15,12 @@ import (
 
 // front is what the server listens on.
 type front struct {
-	listeners []net.Listener
+	listeners []net.Listener // those of Listen, then those of ListenTLS
 }
 
 // Listen binds all addresses, or none: an error names the one that it could not have. Call it once, before Run.
 func (s *Server) Listen() error {
-	for _, addr := range s.cfg.Listen {
+	for _, addr := range slices.Concat(s.cfg.Listen, s.cfg.ListenTLS) {
 		ln, err := net.Listen("tcp", addr)
 		if err != nil {
 			s.closeListeners()
@@ -33,7 +34,7 @@ func (s *Server) Listen() error {
 	return nil
 }
 
-// Addrs returns the addresses that are bound, in the order of Config.Listen.
+// Addrs returns the addresses that are bound, in the order of Config.Listen and then Config.ListenTLS.
 func (s *Server) Addrs() []net.Addr {
 	var out []net.Addr
 	for _, ln := range s.front.listeners {
@@ -60,8 +61,17 @@ func (s *Server) Run(ctx context.Context) error {
 	helping.Go(func() { s.upstream.Run(helpers) })
 	helping.Go(func() { s.log.run(helpers) })
 	broken := make(chan error, len(s.front.listeners))
-	for _, ln := range s.front.listeners {
-		accepting.Go(func() { broken <- s.engine.Serve(ln) })
+	for i, ln := range s.front.listeners {
+		accepting.Go(func() {
+			if i < len(s.cfg.Listen) {
+				broken <- s.engine.Serve(ln)
+			} else {
+				broken <- s.engine.ServeTLS(ln, s.cfg.TLS.TLS())
+			}
+		})
+	}
+	if s.cfg.TLS != nil {
+		helping.Go(func() { s.cfg.TLS.Run(helpers) })
 	}
 
 	var err error

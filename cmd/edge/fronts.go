@@ -47,9 +47,16 @@ func (s *server) buildFronts() (err error) {
 }
 
 func (s *server) buildProxy() (err error) {
+	if len(s.cfg.HTTPS.Listen) > 0 {
+		if s.tls, err = openCertificates(s.cfg.HTTPS, s.log); err != nil {
+			return err
+		}
+		s.metrics.NewGauge("meridian_tls_certificate_expiry_seconds", func() float64 { return time.Until(s.tls.NotAfter()).Seconds() })
+	}
 	l := s.cfg.Limits
 	cfg := proxy.Config{
-		Listen: s.cfg.HTTP.Listen, Snapshot: s.store.Load, Table: s.table, Sessions: s.sessions, Observe: s.observe, Health: s.healthz,
+		Listen: s.cfg.HTTP.Listen, ListenTLS: s.cfg.HTTPS.Listen, TLS: s.tls, HandshakeTimeout: s.cfg.HTTPS.HandshakeTimeout.Std(),
+		Snapshot: s.store.Load, Table: s.table, Sessions: s.sessions, Observe: s.observe, Health: s.healthz,
 		Limits:      http1.Limits{HeadBytes: l.MaxHeadBytes, Fields: l.MaxHeaderCount},
 		HeadTimeout: l.HeadTimeout.Std(), IdleTimeout: l.IdleTimeout.Std(),
 		MaxConnections: l.MaxConnections, MaxConnectionsPerAddress: l.MaxConnectionsPerAddress,

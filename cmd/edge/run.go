@@ -27,6 +27,7 @@ import (
 	"meridian/mcp"
 	"meridian/proxy"
 	"meridian/proxy/drain"
+	"meridian/proxy/tlsconf"
 	"meridian/topology"
 )
 
@@ -49,7 +50,8 @@ type server struct {
 	prober *probe.Prober
 	proxy  *proxy.Server
 	drains *drain.Keeper
-	dns    *dns.Server // nil: no DNS
+	tls    *tlsconf.Store // nil: no TLS
+	dns    *dns.Server    // nil: no DNS
 	admin  *admin.Server
 
 	lastAcks atomic.Pointer[[]topology.Ack]
@@ -259,7 +261,7 @@ func (s *server) expireSessions(ctx context.Context) error {
 	}
 }
 
-// watchSignals opens the access log anew on SIGHUP, as log rotation asks.
+// watchSignals opens the access log anew on SIGHUP, as log rotation asks, and reads the certificates again.
 func (s *server) watchSignals(ctx context.Context) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -269,6 +271,9 @@ func (s *server) watchSignals(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-hup:
+			if s.tls != nil {
+				s.tls.Reload()
+			}
 			if err := s.access.reopen(); err != nil {
 				s.log.Error("the access log could not be opened anew; the old file stays in use", "error", err)
 			}

@@ -56,6 +56,8 @@ var Meridian = Rules{
 		"proxy/drain":    Do,
 		"proxy/exchange": Do,
 		"proxy/http1":    Do,
+		"proxy/strict":   Do,
+		"proxy/tlsconf":  Do,
 		"proxy/upstream": Do,
 		"topology/etcd":  Do,
 		"topology/file":  Do,

@@ -36,6 +36,8 @@ type Exchange struct {
 	// Client is the peer's address and port, ClientIP the address as text, made once for a connection.
 	Client   netip.AddrPort
 	ClientIP string
+	// ServerName is the host that the TLS handshake named (RFC 6066, section 3), "" if it named none or there was none.
+	ServerName string
 	// Received is when the request's first byte was seen.
 	Received time.Time
 }

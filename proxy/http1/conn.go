@@ -76,17 +76,18 @@ func (c *conn) giveBack() {
 	s.spare.Put(c)
 }
 
-// serve answers requests until the connection ends or, as parked says, is to be waited for elsewhere.
-func (c *conn) serve() (parked bool) {
+// serve answers requests until there is nothing to do for c any more, and says why: over, elsewhere or asHTTP2.
+func (c *conn) serve() awaited {
 	for {
-		switch c.await() {
-		case elsewhere:
-			return true
-		case over:
-			return false
+		got, received := c.await(), time.Now()
+		if got == arrived && !c.p.served {
+			got = c.awaitPreface(received)
 		}
-		if !c.serveOne() {
-			return false
+		if got != arrived {
+			return got
+		}
+		if !c.serveOne(received) {
+			return over
 		}
 		c.p.served = true
 	}
@@ -99,6 +100,7 @@ const (
 	over      awaited = iota // nothing comes any more
 	arrived                  // its first byte
 	elsewhere                // the connection is parked
+	asHTTP2                  // HTTP/2's preface, which is buffered with what came behind it
 )
 
 // await waits for the first byte of a request: for a short time here, then in the lot. Nothing is said to a client that
@@ -153,8 +155,7 @@ func (c *conn) awaitHere(patience time.Duration) awaited {
 }
 
 // serveOne reads a request and has it answered. It reports whether the connection can take another one.
-func (c *conn) serveOne() bool {
-	received := time.Now()
+func (c *conn) serveOne(received time.Time) bool {
 	if err := c.readRequest(received); err != nil {
 		c.refuseError(err)
 		return false
@@ -172,7 +173,7 @@ func (c *conn) serveOne() bool {
 		Request: c.head.Request, Body: (*requestBody)(c), Reply: (*reply)(c),
 		Client: c.p.client, ClientIP: c.x.ClientIP, Received: received,
 	}
-	c.x.Scheme = "http"
+	c.x.Scheme, c.x.ServerName = c.p.scheme(), c.p.serverName
 	c.handle()
 	c.watch.disarm(c)
 	return c.finish()

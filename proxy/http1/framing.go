@@ -2,12 +2,7 @@
 
 package http1
 
-import (
-	"strconv"
-	"strings"
-
-	"meridian/proxy/exchange"
-)
+import "meridian/proxy/exchange"
 
 // framing reads the fields that say where the body ends and removes them from the header: one Content-Length of digits
 // that fits an int64, or one Transfer-Encoding that is "chunked", in HTTP/1.1, and never both. RFC 9112, section 6 allows
@@ -40,16 +35,3 @@ func framing(h *exchange.Header, http11 bool) (int64, *Refusal) {
 	*h = kept
 	return length, nil
 }
-
-// parseLength reads 1*DIGIT. strconv alone would take a sign.
-func parseLength(s string) (int64, bool) {
-	for i := 0; i < len(s); i++ {
-		if s[i] < '0' || s[i] > '9' {
-			return 0, false
-		}
-	}
-	n, err := strconv.ParseInt(s, 10, 64)
-	return n, err == nil
-}
-
-func isName(a, b string) bool { return len(a) == len(b) && (a == b || strings.EqualFold(a, b)) }

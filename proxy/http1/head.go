@@ -7,31 +7,8 @@ import (
 	"strings"
 
 	"meridian/proxy/exchange"
+	"meridian/proxy/strict"
 )
-
-// Limits bound a message's head. Zero fields have the defaults.
-type Limits struct {
-	// HeadBytes bounds the whole head, its last empty line included. Zero: 32 KiB, as the Go team advises against header bombs.
-	HeadBytes int
-	// Fields bounds the number of fields. Zero: 100.
-	Fields int
-	// TargetBytes bounds the request line. Zero: 8 KiB, the least that RFC 9112, section 3 asks for.
-	TargetBytes int
-}
-
-// WithDefaults returns l with every zero field replaced by its default.
-func (l Limits) WithDefaults() Limits {
-	if l.HeadBytes <= 0 {
-		l.HeadBytes = 32 << 10
-	}
-	if l.Fields <= 0 {
-		l.Fields = 100
-	}
-	if l.TargetBytes <= 0 {
-		l.TargetBytes = 8 << 10
-	}
-	return l
-}
 
 // headFinder finds the end of a head in bytes that come in pieces, and refuses as early as it can: a client that sends
 // bare line feeds must not be waited for until the head's timeout.
@@ -124,7 +101,7 @@ func scanField(line string) (exchange.Field, *Refusal) {
 		return exchange.Field{}, refuse(400, "a folded header line") // RFC 9112, section 5.2
 	}
 	i := 0
-	for i < len(line) && tokenByte[line[i]] {
+	for i < len(line) && strict.TokenByte[line[i]] {
 		i++
 	}
 	if i == 0 || i == len(line) || line[i] != ':' {
@@ -132,32 +109,9 @@ func scanField(line string) (exchange.Field, *Refusal) {
 	}
 	value := strings.Trim(line[i+1:], " \t")
 	for j := 0; j < len(value); j++ {
-		if !valueByte[value[j]] {
+		if !strict.ValueByte[value[j]] {
 			return exchange.Field{}, refuse(400, "the value of %s has the control byte %#02x", clip(line[:i]), value[j])
 		}
 	}
 	return exchange.Field{Name: line[:i], Value: value}, nil
-}
-
-var (
-	tokenByte = table(func(b byte) bool { // RFC 9110, section 5.6.2
-		return b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || strings.IndexByte("!#$%&'*+-.^_`|~", b) >= 0
-	})
-	valueByte = table(func(b byte) bool { return b >= 0x20 && b != 0x7f || b == '\t' }) // RFC 9110, section 5.5
-)
-
-func table(f func(byte) bool) (t [256]bool) {
-	for i := range t {
-		t[i] = f(byte(i))
-	}
-	return t
-}
-
-func isToken(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if !tokenByte[s[i]] {
-			return false
-		}
-	}
-	return s != ""
 }

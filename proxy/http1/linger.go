@@ -33,8 +33,9 @@ func (c *conn) linger() {
 // cut closes the connection at once. With reset the client sees an error where a plain close would look like the end of
 // an answer.
 func (c *conn) cut(reset bool) {
-	if tcp, ok := c.nc.(*net.TCPConn); ok && reset {
+	if tcp, ok := kernelConn(c.nc).(*net.TCPConn); ok && reset {
 		tcp.SetLinger(0)
+		tcp.Close() // below TLS, which would say that this is the end
 	}
 	c.nc.Close()
 }

@@ -3,6 +3,8 @@
 package http1
 
 import (
+	"bytes"
+	"crypto/tls"
 	"net"
 	"net/netip"
 	"sync"
@@ -16,10 +18,12 @@ type peer struct {
 	s      *Server
 	nc     net.Conn
 	client netip.AddrPort
-	lot    *lot // where it waits; nil where it can't be parked, and waits in its goroutine
+	tls    *tls.Conn // nc, if it is that
+	lot    *lot      // where it waits; nil where it can't be parked, and waits in its goroutine
 	fd     int32
 
 	// changed by whoever serves it
+	secure             // what TLS has found out
 	hot     bool       // its requests come at short intervals: it is waited for in the goroutine
 	served  bool       // it has had an answer
 	parked  time.Time  // when it was last
@@ -49,12 +53,28 @@ func (p *peer) run() {
 	if !p.parked.IsZero() {
 		p.hot = time.Since(p.parked) < hotPatience
 	}
-	c := borrowConn(p)
-	parked := c.serve()
-	c.giveBack()
-	if !parked {
-		p.end()
+	var read []byte
+	next := p.shake()
+	if next == arrived {
+		next, read = p.serve()
 	}
+	switch next {
+	case elsewhere:
+		return // p belongs to the lot
+	case asHTTP2:
+		p.toHTTP2(read)
+	}
+	p.end()
+}
+
+// serve has a conn serve p. With asHTTP2 it returns what the client has sent already.
+func (p *peer) serve() (why awaited, read []byte) {
+	c := borrowConn(p)
+	defer c.giveBack()
+	if why = c.serve(); why == asHTTP2 {
+		read = bytes.Clone(c.r.Buffered())
+	}
+	return why, read
 }
 
 // end closes the connection and forgets it.

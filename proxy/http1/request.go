@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"meridian/proxy/exchange"
+	"meridian/proxy/strict"
 )
 
 // requestHead is a request as far as its head tells.
@@ -70,15 +71,13 @@ func (h *requestHead) readLine(line string) *Refusal {
 	method, rest, ok := strings.Cut(line, " ")
 	target, version, ok2 := strings.Cut(rest, " ")
 	switch {
-	case !ok || !ok2 || target == "" || !isToken(method) || !isVersion(version):
+	case !ok || !ok2 || target == "" || !strict.IsToken(method) || !isVersion(version):
 		return refuse(400, "the request line %q is malformed", clip(line))
 	case version != "HTTP/1.1" && version != "HTTP/1.0":
 		return refuse(505, "%s is not spoken here", version)
 	}
-	switch method {
-	case "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH":
-	default: // CONNECT would make the edge a tunnel to anywhere, TRACE shows fields that scripts must not see
-		return refuse(501, "the method %q is not forwarded", clip(method))
+	if r := strict.Method(method); r != nil {
+		return r
 	}
 	h.Method, h.rawTarget, h.http11 = method, target, version == "HTTP/1.1"
 	return nil
@@ -89,45 +88,23 @@ func isVersion(s string) bool {
 }
 
 func (h *requestHead) readTarget() (authority string, r *Refusal) {
-	h.Target, h.Path, authority, r = parseTarget(h.Method, h.rawTarget)
+	h.Target, h.Path, authority, r = strict.ParseTarget(h.Method, h.rawTarget)
 	return authority, r
 }
 
-// readHost takes the one Host field (RFC 9112, section 3.2). In HTTP/1.0 it may be missing.
-func (h *requestHead) readHost(authority string) *Refusal {
-	n := h.Header.Count("Host")
-	if n > 1 || n == 0 && h.http11 {
-		return refuse(400, "%d Host fields; want one", n)
+// readHost takes the one Host field (RFC 9112, section 3.2). In HTTP/1.0 it may be missing; in HTTP/1.1 not even the
+// absolute form makes up for it.
+func (h *requestHead) readHost(authority string) (r *Refusal) {
+	if h.http11 && h.Header.Count("Host") == 0 {
+		return refuse(400, "0 Host fields; want one")
 	}
-	h.Host = h.Header.Get("Host")
-	if n == 0 && authority != "" {
-		h.Host = authority
-	}
-	if n > 0 || authority != "" {
-		if !validAuthority(h.Host) {
-			return refuse(400, "Host %q is not a host", clip(h.Host))
-		}
-		if authority != "" && !strings.EqualFold(authority, h.Host) {
-			return refuse(400, "the target's host is not that of the Host field")
-		}
-	}
-	if n > 0 {
-		h.Header.Del("Host")
-	}
-	return nil
+	h.Host, r = strict.TakeHost(&h.Header, authority, h.http11)
+	return r
 }
 
-// readExpect takes the Expect field (RFC 9110, section 10.1.1). In HTTP/1.0 it has no meaning.
+// readExpect takes the Expect field. In HTTP/1.0 it has no meaning.
 func (h *requestHead) readExpect() *Refusal {
-	n := h.Header.Count("Expect")
-	h.expects = false
-	if n == 0 {
-		return nil
-	}
-	if n > 1 || !isName(h.Header.Get("Expect"), "100-continue") {
-		return refuse(417, "Expect is taken only as 100-continue")
-	}
-	h.expects = h.http11 && h.Length != exchange.LengthNone && h.Length != 0
-	h.Header.Del("Expect")
-	return nil
+	expects, r := strict.TakeExpect(&h.Header)
+	h.expects = expects && h.http11 && h.Length != exchange.LengthNone && h.Length != 0
+	return r
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"meridian/proxy/exchange"
+	"meridian/proxy/strict"
 )
 
 // maxInterim bounds the 1xx answers before the final one. Ours: 100 and 103 need two.
@@ -117,7 +118,7 @@ func (resp *Response) readStatusLine(line string) (http11 bool, _ *Refusal) {
 		return false, refuse(502, "the status line %q is malformed", clip(line))
 	}
 	for i := 12; i < len(line); i++ {
-		if !valueByte[line[i]] {
+		if !strict.ValueByte[line[i]] {
 			return false, refuse(502, "the reason phrase has a control byte")
 		}
 	}

@@ -4,6 +4,7 @@ package http1
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"maps"
 	"net"
@@ -30,6 +31,12 @@ type Config struct {
 	BodyTimeout time.Duration
 	// WriteTimeout bounds the time in which a client takes what is written to it. Zero: 30s.
 	WriteTimeout time.Duration
+	// HandshakeTimeout bounds the handshake of a connection that ServeTLS has accepted. Zero: 10s.
+	HandshakeTimeout time.Duration
+	// HTTP2 serves a connection that speaks HTTP/2: one whose TLS handshake has chosen that, or that begins with HTTP/2's
+	// preface, which RFC 9113, section 3.3 calls prior knowledge. It closes the connection and returns when that has ended.
+	// Nil: HTTP/2 is not spoken.
+	HTTP2 func(Handover)
 	// MaxConnections bounds the connections: one with a request under way has a goroutine and some 20 KiB, one that waits
 	// about 1 KiB (where there is no epoll: 10 KiB). Those above are answered 503 and closed. Zero: 16384.
 	MaxConnections int
@@ -46,7 +53,7 @@ func (c Config) withDefaults() Config {
 	for _, d := range []struct {
 		v   *time.Duration
 		def time.Duration
-	}{{&c.HeadTimeout, 10 * time.Second}, {&c.IdleTimeout, time.Minute}, {&c.BodyTimeout, time.Minute}, {&c.WriteTimeout, 30 * time.Second}} {
+	}{{&c.HeadTimeout, 10 * time.Second}, {&c.HandshakeTimeout, 10 * time.Second}, {&c.IdleTimeout, time.Minute}, {&c.BodyTimeout, time.Minute}, {&c.WriteTimeout, 30 * time.Second}} {
 		if *d.v <= 0 {
 			*d.v = d.def
 		}
@@ -128,6 +135,7 @@ func (s *Server) Serve(ln net.Listener) error {
 // start takes a connection into service or turns it away.
 func (s *Server) start(nc net.Conn) {
 	p := &peer{s: s, nc: nc, client: clientOf(nc)}
+	p.tls, _ = nc.(*tls.Conn)
 	if fd, ok := descriptor(nc); ok {
 		p.fd, p.lot = fd, &s.lot
 	}
@@ -160,6 +168,10 @@ func (s *Server) forget(p *peer) {
 
 // shed answers 503 without waiting: the bytes fit an empty socket's buffer, else they are lost.
 func shed(nc net.Conn) {
+	if _, ok := nc.(*tls.Conn); ok { // it would need a handshake to be told
+		kernelConn(nc).Close()
+		return
+	}
 	nc.SetWriteDeadline(time.Now().Add(time.Millisecond))
 	nc.Write([]byte("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"))
 	nc.Close()
@@ -211,11 +223,11 @@ func (s *Server) cutAll() int {
 	left := slices.Collect(maps.Keys(s.conns))
 	s.mu.Unlock()
 	for _, p := range left {
-		if s.lot.remove(p) {
+		parked := s.lot.remove(p)
+		kernelConn(p.nc).Close() // TLS would say goodbye, and wait for that
+		if parked {
 			p.end()
-		} else {
-			p.nc.Close() // whoever serves it ends it
-		}
+		} // else whoever serves it ends it
 	}
 	return len(left)
 }

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package http1
+package strict
 
 import (
 	"net/netip"
 	"strings"
 )
 
-// parseTarget reads a request target in origin-form, absolute-form or, for OPTIONS, asterisk-form (RFC 9112, section
+// ParseTarget reads a request target in origin-form, absolute-form or, for OPTIONS, asterisk-form (RFC 9112, section
 // 3.2). authority is that of an absolute-form, else empty. The path that comes out is a part of what came in: nothing is
 // decoded, joined or repaired, so that the router and the node cannot read two different paths.
-func parseTarget(method, target string) (origin, path, authority string, _ *Refusal) {
+func ParseTarget(method, target string) (origin, path, authority string, _ *Refusal) {
 	origin = target
 	if target == "*" && method == "OPTIONS" {
 		return "*", "*", "", nil
@@ -18,7 +18,7 @@ func parseTarget(method, target string) (origin, path, authority string, _ *Refu
 	if target[0] != '/' {
 		scheme, rest, ok := strings.Cut(target, "://")
 		if !ok || !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
-			return "", "", "", refuse(400, "the target %q is neither a path nor an http URL", clip(target))
+			return "", "", "", Refuse(400, "the target %q is neither a path nor an http URL", Clip(target))
 		}
 		i := strings.IndexAny(rest, "/?")
 		if i < 0 {
@@ -26,12 +26,12 @@ func parseTarget(method, target string) (origin, path, authority string, _ *Refu
 		}
 		authority, origin = rest[:i], rest[i:]
 		if authority == "" {
-			return "", "", "", refuse(400, "the target names no host")
+			return "", "", "", Refuse(400, "the target names no host")
 		}
 		if origin == "" {
 			origin = "/"
 		} else if origin[0] == '?' {
-			return "", "", "", refuse(400, "the target has a query but no path")
+			return "", "", "", Refuse(400, "the target has a query but no path")
 		}
 	}
 	path, query, _ := strings.Cut(origin, "?")
@@ -49,7 +49,7 @@ func checkPath(path string) *Refusal {
 		switch b := path[i]; {
 		case b == '/':
 			if dotSegment(path[segment:max(i, segment)]) {
-				return refuse(400, "the path has a dot segment")
+				return Refuse(400, "the path has a dot segment")
 			}
 			segment = i + 1
 		case b == '%':
@@ -57,23 +57,23 @@ func checkPath(path string) *Refusal {
 				return r
 			}
 		case !pathByte[b]:
-			return refuse(400, "the path has the byte %#02x", b)
+			return Refuse(400, "the path has the byte %#02x", b)
 		}
 	}
 	if dotSegment(path[segment:]) {
-		return refuse(400, "the path has a dot segment")
+		return Refuse(400, "the path has a dot segment")
 	}
 	return nil
 }
 
 // checkEncoded checks the encoded byte at the front of s.
 func checkEncoded(s string) *Refusal {
-	if len(s) < 3 || hexDigit(s[1]) < 0 || hexDigit(s[2]) < 0 {
-		return refuse(400, "the path has a %% that encodes nothing")
+	if len(s) < 3 || HexDigit(s[1]) < 0 || HexDigit(s[2]) < 0 {
+		return Refuse(400, "the path has a %% that encodes nothing")
 	}
-	switch b := byte(hexDigit(s[1])<<4 | hexDigit(s[2])); {
+	switch b := byte(HexDigit(s[1])<<4 | HexDigit(s[2])); {
 	case b < 0x20, b == 0x7f, b == '/', b == '\\', b == 0xc0, b == 0xc1:
-		return refuse(400, "the path has the encoded byte %s", s[:3])
+		return Refuse(400, "the path has the encoded byte %s", s[:3])
 	}
 	return nil
 }
@@ -99,7 +99,7 @@ func dotSegment(s string) bool {
 func checkQuery(query string) *Refusal {
 	for i := 0; i < len(query); i++ {
 		if b := query[i]; b <= 0x20 || b >= 0x7f || b == '#' {
-			return refuse(400, "the query has the byte %#02x", b)
+			return Refuse(400, "the query has the byte %#02x", b)
 		}
 	}
 	return nil
@@ -110,7 +110,8 @@ var pathByte = table(func(b byte) bool {
 	return b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || strings.IndexByte("-._~!$&'()*+,;=:@", b) >= 0
 })
 
-func hexDigit(b byte) int {
+// HexDigit returns the value of a hexadecimal digit, or -1.
+func HexDigit(b byte) int {
 	switch {
 	case b >= '0' && b <= '9':
 		return int(b - '0')
@@ -122,9 +123,9 @@ func hexDigit(b byte) int {
 	return -1
 }
 
-// validAuthority reports whether s is a host with an optional port: a name of letters, digits, '-', '_' and '.', an IPv4
+// ValidAuthority reports whether s is a host with an optional port: a name of letters, digits, '-', '_' and '.', an IPv4
 // address or an IPv6 address in brackets. User information, lists and encoded bytes are refused.
-func validAuthority(s string) bool {
+func ValidAuthority(s string) bool {
 	host, port := s, ""
 	if strings.HasPrefix(s, "[") {
 		end := strings.IndexByte(s, ']')
@@ -159,6 +160,6 @@ func validHostName(host string) bool {
 }
 
 func validPort(s string) bool {
-	n, ok := parseLength(s)
+	n, ok := ParseLength(s)
 	return ok && len(s) <= 5 && n > 0 && n < 1<<16
 }
