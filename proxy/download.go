@@ -43,6 +43,20 @@ func (r *relay) relayAnswer(c *upstream.Conn, resp *http1.Response) {
 	}
 }
 
+// inform passes an interim answer of the node's on (RFC 8297's 103, mostly), where the client takes it.
+func (r *relay) inform(h *exchange.Head) error {
+	w, ok := r.x.Reply.(exchange.Informer)
+	if !ok {
+		return nil
+	}
+	r.fields = appendKept(r.fields[:0], h.Header, responseFate)
+	err := w.Inform(h.Status, r.fields)
+	if err != nil {
+		r.ClientGone()
+	}
+	return err
+}
+
 // relayBody copies the body, flushing before each wait for the node: what has arrived goes out in one write, and nothing
 // that has arrived is held back.
 func (r *relay) relayBody(body *http1.Message) error {

@@ -86,6 +86,7 @@ type Server struct {
 	log      *accessLog
 	metrics  *proxyMetrics
 	relays   registry
+	tunnels  tunnels
 	front    front
 	stopping atomic.Bool
 }

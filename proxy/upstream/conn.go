@@ -3,6 +3,7 @@
 package upstream
 
 import (
+	"bytes"
 	"net"
 	"sync"
 	"syscall"
@@ -90,10 +91,10 @@ func (c *Conn) RequestSent() {
 	}
 }
 
-// ReadHead reads the head of the final answer to a request of that method. It belongs to the connection, and is valid until
+// ReadHead reads the head of the final answer to a request. It belongs to the connection, and is valid until
 // the next one. started says whether the node has sent any byte of an answer. idle bounds the silence within the body.
-func (c *Conn) ReadHead(method string, idle time.Duration) (resp *http1.Response, started bool, err error) {
-	started, err = http1.ReadResponse(c.r, method, &c.resp, c.pool.cfg.Limits)
+func (c *Conn) ReadHead(q http1.Sent, idle time.Duration) (resp *http1.Response, started bool, err error) {
+	started, err = http1.ReadResponse(c.r, q, &c.resp, c.pool.cfg.Limits)
 	if err != nil {
 		return nil, started, err
 	}
@@ -102,6 +103,14 @@ func (c *Conn) ReadHead(method string, idle time.Duration) (resp *http1.Response
 	c.deadline.Unlock()
 	c.msg.ResetResponse(c.r, &c.resp, c.pause)
 	return &c.resp, true, nil
+}
+
+// Hijack returns the socket and what was read from it behind the answer's head, for both sides to speak another protocol
+// from here on. Close and nothing else may be called afterwards.
+func (c *Conn) Hijack() (nc net.Conn, read []byte) {
+	read = bytes.Clone(c.r.Buffered())
+	c.r.Release()
+	return c.nc, read
 }
 
 // Body reads the answer's body.

@@ -10,7 +10,7 @@
 //	go p.Run(ctx)
 //	c, err := p.Get("10.0.0.7:8080", time.Second)
 //	c.Write(head, time.Minute)
-//	started, err := c.ReadHead("GET", &resp, time.Minute)
+//	resp, started, err := c.ReadHead(http1.Sent{Method: "GET"}, time.Minute)
 package upstream
 
 import (

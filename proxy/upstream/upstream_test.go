@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"meridian/internal/testnet"
+	"meridian/proxy/http1"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -52,7 +53,7 @@ func ask(t *testing.T, c *Conn) {
 	if _, err := c.Write([]byte("GET / HTTP/1.1\r\nHost: n\r\n\r\n"), testnet.Patience); err != nil {
 		t.Fatal(err)
 	}
-	resp, started, err := c.ReadHead("GET", testnet.Patience)
+	resp, started, err := c.ReadHead(http1.Sent{Method: "GET"}, testnet.Patience)
 	if err != nil || !started || resp.Status != 200 {
 		t.Fatalf("got %+v, %v, %v", resp, started, err)
 	}
@@ -156,7 +157,7 @@ func TestTheTimeForTheAnswerBeginsWhenTheRequestIsSent(t *testing.T) {
 	defer c.Close()
 	c.Begin(time.Millisecond, true)
 	got := make(chan error, 1)
-	go func() { _, _, err := c.ReadHead("POST", time.Second); got <- err }()
+	go func() { _, _, err := c.ReadHead(http1.Sent{Method: "POST"}, time.Second); got <- err }()
 	select {
 	case err := <-got:
 		t.Fatalf("it gave up while the request was being sent: %v", err)
