@@ -37,7 +37,7 @@ func (r *relay) relayAnswer(c *upstream.Conn, resp *http1.Response) {
 		r.judge(status)
 	default:
 		if c := r.detach(); c != nil {
-			c.Release()
+			c.Release(r.pool.UpstreamIdle.Std())
 		}
 		r.judge(status)
 	}

@@ -91,8 +91,9 @@ func TestAWebSocketEchoesMessagesOfAllSizes(t *testing.T) {
 
 func TestNothingBehindAnUpgradeRequestIsForwardedBeforeThe101(t *testing.T) {
 	e := newEdge(t)
-	asked, quiet := make(chan struct{}), make(chan struct{})
+	asked, quiet, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	e.rawNode("n1", "web", func(c *testnet.Conn) {
+		defer close(done)
 		head := c.ReadUntil("\r\n\r\n")
 		if !strings.Contains(head, "Connection: Upgrade\r\nUpgrade: websocket\r\n") || !strings.Contains(head, "Sec-WebSocket-Version: 13\r\n") {
 			t.Errorf("the node got %q", head)
@@ -121,6 +122,7 @@ func TestNothingBehindAnUpgradeRequestIsForwardedBeforeThe101(t *testing.T) {
 	if got := c.ReadUntil("early"); got != "early" {
 		t.Errorf("got %q", got)
 	}
+	<-done
 }
 
 func TestARefusedUpgradeIsAnOrdinaryAnswer(t *testing.T) {
@@ -260,7 +262,10 @@ func TestATunnelIsHeldBackByItsSlowSide(t *testing.T) {
 		c.CloseWrite()
 		c.ReadAll()
 	})
-	go func() { defer close(start); testnet.Wait(t, "the tunnel", func() bool { return e.s.tunnels.count() == 1 }) }()
+	go func() {
+		defer close(start)
+		testnet.Wait(t, "the tunnel", func() bool { return e.s.tunnels.count() == 1 })
+	}()
 	<-start
 	select {
 	case n := <-sent: // 32 MiB don't fit the sockets' buffers

@@ -125,15 +125,15 @@ func (t *Tunnel) start() {
 // sides have until the time to close; anything else is cut. It returns at once, may be called by any goroutine, before Run
 // too, and more than once.
 func (t *Tunnel) GoAway(within time.Duration) {
+	if !t.cfg.WebSocket {
+		t.cut(errAway)
+		return
+	}
 	t.mu.Lock()
 	t.away = true
 	t.node.nc.SetReadDeadline(past)
 	t.mu.Unlock()
-	if t.cfg.WebSocket {
-		t.cutAfter(within)
-	} else {
-		t.cut(errAway)
-	}
+	t.cutAfter(within)
 }
 
 // past is a deadline that makes a waiting read return.

@@ -24,14 +24,14 @@ type Conn struct {
 	raw  syscall.RawConn // nil where there is none
 	peek peeker
 
-	r         *http1.Reader
-	msg       http1.Message
-	resp      http1.Response
-	reused    bool
-	idleSince time.Time
-	idle      time.Duration // bounds the silence within an answer's body
-	pause     func() error  // c.wait, made once
-	writeBy   time.Time     // the write deadline in force
+	r       *http1.Reader
+	msg     http1.Message
+	resp    http1.Response
+	reused  bool
+	until   time.Time     // when a connection that is kept has been idle for too long
+	idle    time.Duration // bounds the silence within an answer's body
+	pause   func() error  // c.wait, made once
+	writeBy time.Time     // the write deadline in force
 
 	deadline sync.Mutex // guards the fields below with the read deadline, which the goroutine that writes moves too
 	headed   bool       // the head has been read
@@ -121,15 +121,20 @@ func (c *Conn) wait() error {
 	return c.nc.SetReadDeadline(time.Now().Add(c.idle))
 }
 
-// Release gives the connection back after an exchange. It is kept only if the answer was read to its end, both sides want
-// it and nothing came behind the answer: such bytes would be read as the answer to another client's request.
-func (c *Conn) Release() {
-	if !c.resp.Keep || !c.msg.Done() || len(c.r.Buffered()) > 0 {
+// Release gives the connection back after an exchange, to be kept unused for that time; zero: Config.IdleTimeout. It is kept
+// only if the answer was read to its end, both sides want it and nothing came behind the answer: such bytes would be read
+// as the answer to another client's request.
+func (c *Conn) Release(idle time.Duration) {
+	if idle <= 0 {
+		idle = c.pool.cfg.IdleTimeout
+	}
+	idle = keepFor(c.resp.Header, idle)
+	if idle <= 0 || !c.resp.Keep || !c.msg.Done() || len(c.r.Buffered()) > 0 {
 		c.Close()
 		return
 	}
 	c.r.Release()
-	c.idleSince = time.Now()
+	c.until = time.Now().Add(idle)
 	if !c.pool.put(c) {
 		c.Close()
 	}

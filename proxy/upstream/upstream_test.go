@@ -77,13 +77,13 @@ func TestTheConnectionUsedLastIsUsedNext(t *testing.T) {
 	a, b := get(t, p, n.Addr), get(t, p, n.Addr)
 	ask(t, a)
 	ask(t, b)
-	a.Release()
-	b.Release()
+	a.Release(0)
+	b.Release(0)
 	if c := get(t, p, n.Addr); c != b || !c.Reused() {
 		t.Error("it is not the one that was released last")
 	} else {
 		ask(t, c)
-		c.Release()
+		c.Release(0)
 	}
 	if s := p.Stats(); s.Dialed != 2 || s.Reused != 1 || s.Idle != 2 {
 		t.Errorf("got %+v", s)
@@ -109,7 +109,7 @@ func TestAConnectionThatTheNodeClosedOrWroteToIsNotUsed(t *testing.T) {
 			p := pool(t, Config{})
 			c := get(t, p, n.Addr)
 			ask(t, c)
-			c.Release()
+			c.Release(0)
 			close(spoilt)
 			testnet.Wait(t, "the fault to arrive", func() bool { return !c.quiet() })
 			next := get(t, p, n.Addr)
@@ -126,7 +126,7 @@ func TestIdleConnectionsAreClosedInTime(t *testing.T) {
 	p := pool(t, Config{IdleTimeout: 20 * time.Millisecond})
 	c := get(t, p, n.Addr)
 	ask(t, c)
-	c.Release()
+	c.Release(0)
 	testnet.Wait(t, "the connection to be closed", func() bool { return p.Stats().Idle == 0 })
 	if _, err := c.Write([]byte("x"), time.Second); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("a write to it gives %v", err)
@@ -143,7 +143,7 @@ func TestNoMoreConnectionsAreKeptThanAllowed(t *testing.T) {
 		conns = append(conns, c)
 	}
 	for _, c := range conns {
-		c.Release()
+		c.Release(0)
 	}
 	if got := p.Stats().Idle; got != 2 {
 		t.Errorf("%d are kept", got)
@@ -191,7 +191,7 @@ func BenchmarkGetAndRelease(b *testing.B) {
 	p.put(c)
 	b.ReportAllocs()
 	for b.Loop() {
-		c.idleSince = time.Now()
+		c.until = time.Now().Add(time.Minute)
 		if c, err = p.Get(n.Addr, testnet.Patience); err != nil || !c.Reused() {
 			b.Fatal(err)
 		}
