@@ -151,7 +151,10 @@ func (r *relay) exchange(c *upstream.Conn) (result, failure) {
 	default:
 		r.startUpload(c)
 	}
-	resp, started, err := c.ReadHead(r.x.Method, r.timeouts.Idle.Std())
+	resp, started, err := c.ReadHead(http1.Sent{Method: r.x.Method, Upgrade: r.upgrade != "", Interim: r.informs}, r.timeouts.Idle.Std())
+	if err == nil && resp.Status == 101 {
+		return r.switchProtocols(c, resp)
+	}
 	if err == nil {
 		r.relayAnswer(c, resp)
 		return finished, failure{}
@@ -185,6 +188,9 @@ func (r *relay) takeArrived() error {
 // appendRequest appends the request's head and what is at hand of its body, to be sent in one write.
 func (r *relay) appendRequest(dst []byte) []byte {
 	r.fields = appendRequestFields(r.fields[:0], r.x)
+	if r.upgrade != "" {
+		r.fields = appendUpgrade(r.fields, r.upgrade)
+	}
 	host := r.x.Host
 	if r.isMCP || host == "" {
 		host = r.node.Address // the MCP SDKs refuse a Host that is not the worker's own; the edge has checked the client's

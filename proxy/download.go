@@ -37,10 +37,24 @@ func (r *relay) relayAnswer(c *upstream.Conn, resp *http1.Response) {
 		r.judge(status)
 	default:
 		if c := r.detach(); c != nil {
-			c.Release()
+			c.Release(r.pool.UpstreamIdle.Std())
 		}
 		r.judge(status)
 	}
+}
+
+// inform passes an interim answer of the node's on (RFC 8297's 103, mostly), where the client takes it.
+func (r *relay) inform(h *exchange.Head) error {
+	w, ok := r.x.Reply.(exchange.Informer)
+	if !ok {
+		return nil
+	}
+	r.fields = appendKept(r.fields[:0], h.Header, responseFate)
+	err := w.Inform(h.Status, r.fields)
+	if err != nil {
+		r.ClientGone()
+	}
+	return err
 }
 
 // relayBody copies the body, flushing before each wait for the node: what has arrived goes out in one write, and nothing

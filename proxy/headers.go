@@ -56,7 +56,8 @@ func requestFate(name string) fate {
 		"x-original-url", "x-original-host", "x-rewrite-url", "x-http-method-override", "x-http-method", "x-method-override":
 		return drop
 	case "authorization", "cookie", "origin", "content-type", "content-encoding",
-		"mcp-session-id", "mcp-protocol-version", "mcp-method", "mcp-name":
+		"mcp-session-id", "mcp-protocol-version", "mcp-method", "mcp-name",
+		"sec-websocket-key", "sec-websocket-version", "sec-websocket-protocol", "sec-websocket-extensions":
 		if alias {
 			return drop
 		}

@@ -31,6 +31,7 @@ type poolMetrics struct {
 	classes      [6]*metrics.Counter // by the status's first digit; 0: no status was sent
 	duration     *metrics.Histogram
 	firstByte    *metrics.Histogram
+	tunnels      *metrics.Counter
 	retries      *metrics.Counter
 	staleRetries *metrics.Counter
 	aborted      *metrics.Counter
@@ -45,6 +46,7 @@ func newMetrics(set *metrics.Set, s *Server) *proxyMetrics {
 	m.nodeCut = set.GetOrCreateCounter("meridian_http_drain_cut_requests_total")
 	gauge := func(name string, f func() float64) { set.GetOrCreateGauge(name, f) }
 	gauge("meridian_http_requests_in_flight", func() float64 { return float64(m.inFlight.Load()) })
+	gauge("meridian_http_tunnels_open", func() float64 { return float64(s.tunnels.count()) })
 	gauge("meridian_http_connections", func() float64 { return float64(s.engine.Stats().Open) })
 	gauge("meridian_http_connections_accepted_total", func() float64 { return float64(s.engine.Stats().Accepted) })
 	gauge("meridian_http_connections_shed_total", func() float64 { return float64(s.engine.Stats().Shed) })
@@ -82,6 +84,7 @@ func (m *proxyMetrics) newPool(id topology.PoolID) *poolMetrics {
 	p := &poolMetrics{
 		duration:     m.set.GetOrCreateHistogram(fmt.Sprintf("meridian_http_request_duration_seconds{pool=%q}", id)),
 		firstByte:    m.set.GetOrCreateHistogram(fmt.Sprintf("meridian_http_first_byte_seconds{pool=%q}", id)),
+		tunnels:      m.set.GetOrCreateCounter(fmt.Sprintf("meridian_http_tunnels_total{pool=%q}", id)),
 		retries:      m.set.GetOrCreateCounter(fmt.Sprintf("meridian_http_retries_total{pool=%q}", id)),
 		staleRetries: m.set.GetOrCreateCounter(fmt.Sprintf("meridian_http_stale_retries_total{pool=%q}", id)),
 		aborted:      m.set.GetOrCreateCounter(fmt.Sprintf("meridian_http_aborted_total{pool=%q}", id)),

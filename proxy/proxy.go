@@ -93,6 +93,7 @@ type Server struct {
 	log      *accessLog
 	metrics  *proxyMetrics
 	relays   registry
+	tunnels  tunnels
 	front    front
 	stopping atomic.Bool
 }

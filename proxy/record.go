@@ -26,6 +26,7 @@ type record struct {
 	bytesOut  int64
 	tries     int
 	node      topology.NodeID
+	upgrade   string // the protocol of the tunnel that it became, or ""
 	err       string
 	own       bool // the answer is the edge's own
 	aborted   bool
@@ -84,6 +85,9 @@ func (l *line) append(b []byte, d *record) []byte {
 	b = appendText(b, "pool", l.pool, maxLoggedText)
 	b = appendText(b, "node", string(d.node), maxLoggedText)
 	b = appendInt(b, "tries", int64(d.tries))
+	if d.upgrade != "" {
+		b = appendText(b, "upgrade", d.upgrade, maxLoggedText)
+	}
 	if d.aborted {
 		b = append(b, `,"aborted":true`...)
 	}

@@ -10,6 +10,7 @@ import (
 	"meridian/balancer"
 	"meridian/mcp"
 	"meridian/proxy/exchange"
+	"meridian/proxy/tunnel"
 	"meridian/proxy/upstream"
 	"meridian/topology"
 )
@@ -49,13 +50,17 @@ type relay struct {
 	uploading sync.WaitGroup
 	upload    uploadState
 
-	record record
-	isName func(string) bool // r.nameKnown, made once
+	upgrade string // the protocol that the request asks to switch to, or ""
+
+	record  record
+	isName  func(string) bool          // r.nameKnown, made once
+	informs func(*exchange.Head) error // r.inform, made once
 
 	prev, next *relay // in the registry
 
 	mu     sync.Mutex     // guards the fields below
 	conn   *upstream.Conn // to be closed when the client is gone or the node is cut
+	tunnel *tunnel.Tunnel // to be ended instead, once there is one
 	gone   bool
 	wasCut bool
 }
@@ -63,6 +68,7 @@ type relay struct {
 var relayPool = sync.Pool{New: func() any {
 	r := &relay{}
 	r.isName = r.nameKnown
+	r.informs = r.inform
 	return r
 }}
 
@@ -89,9 +95,9 @@ func (r *relay) release() {
 	r.endLease()
 	r.s.metrics.inFlight.Add(-1)
 	r.s.finish(r)
-	wire, body, fields, isName := r.wire, r.body, r.fields, r.isName
+	wire, body, fields, isName, informs := r.wire, r.body, r.fields, r.isName, r.informs
 	clear(fields[:cap(fields)])
-	*r = relay{wire: wire[:0], body: body[:0], fields: fields[:0], isName: isName}
+	*r = relay{wire: wire[:0], body: body[:0], fields: fields[:0], isName: isName, informs: informs}
 	relayPool.Put(r)
 }
 
@@ -118,6 +124,7 @@ func (r *relay) run() {
 		r.runMCP()
 		return
 	}
+	r.upgrade = r.askedUpgrade()
 	r.balance()
 }
 
@@ -225,7 +232,9 @@ func (r *relay) cut() bool {
 		return false
 	}
 	r.wasCut = true
-	if r.conn != nil {
+	if r.tunnel != nil {
+		r.tunnel.GoAway(cutGoodbye)
+	} else if r.conn != nil {
 		r.conn.Close()
 	}
 	return true

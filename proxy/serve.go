@@ -103,6 +103,7 @@ func (s *Server) grace() {
 func (s *Server) finishRequests() {
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Deadline)
 	defer cancel()
+	s.tunnels.end(min(shutdownGoodbye, s.cfg.Deadline))
 	if cut := s.engine.Shutdown(ctx, s.cfg.Quiet); cut > 0 {
 		s.metrics.shutdownCut.Add(cut)
 		s.cfg.Logger.Warn("connections were cut at the shutdown's deadline", "connections", cut, "deadline", s.cfg.Deadline)

@@ -58,6 +58,7 @@ var Meridian = Rules{
 		"proxy/http1":    Do,
 		"proxy/strict":   Do,
 		"proxy/tlsconf":  Do,
+		"proxy/tunnel":   Do,
 		"proxy/upstream": Do,
 		"topology/etcd":  Do,
 		"topology/file":  Do,
@@ -88,6 +89,8 @@ var Meridian = Rules{
 	},
 	TestModules: []string{"github.com/google/go-cmp", "go.uber.org/goleak"},
 	Tests: map[string][]string{
+		// A WebSocket as others write it.
+		"proxy": {"github.com/gorilla/websocket"},
 		// The tests of the programs are their clients: they ask as a resolver, an MCP client and etcdctl do.
 		"cmd": {"github.com/miekg/dns", "github.com/modelcontextprotocol/go-sdk", "go.etcd.io/etcd/client/v3"},
 	},

@@ -103,7 +103,7 @@ func FuzzResponse(f *testing.F) {
 			r := NewReader(src, 64<<10)
 			defer r.Release()
 			var resp Response
-			if _, err := ReadResponse(r, method, &resp, Limits{}.WithDefaults()); err != nil {
+			if _, err := ReadResponse(r, Sent{Method: method}, &resp, Limits{}.WithDefaults()); err != nil {
 				return 0, nil, err
 			}
 			var m Message
@@ -145,7 +145,7 @@ func TestMalformedAnswersAreRefused(t *testing.T) {
 	} {
 		r := NewReader(strings.NewReader(in), 64<<10)
 		var resp Response
-		_, err := ReadResponse(r, "GET", &resp, Limits{}.WithDefaults())
+		_, err := ReadResponse(r, Sent{Method: "GET"}, &resp, Limits{}.WithDefaults())
 		var refusal *Refusal
 		if !errors.As(err, &refusal) {
 			t.Errorf("%.60q: got %v, want a refusal", in, err)
@@ -157,7 +157,7 @@ func TestMalformedAnswersAreRefused(t *testing.T) {
 func TestInterimAnswersArePassedOver(t *testing.T) {
 	r := NewReader(strings.NewReader("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 204 No Content\r\nX: y\r\n\r\n"), 64<<10)
 	var resp Response
-	started, err := ReadResponse(r, "GET", &resp, Limits{}.WithDefaults())
+	started, err := ReadResponse(r, Sent{Method: "GET"}, &resp, Limits{}.WithDefaults())
 	if !started || err != nil || resp.Status != 204 || resp.Header.Get("X") != "y" || resp.Header.Get("Link") != "" || !resp.Bodyless || !resp.Keep {
 		t.Errorf("got %v, %v, %+v", started, err, resp)
 	}
@@ -171,7 +171,7 @@ func TestA204ThatAnnouncesABodyEndsItsConnection(t *testing.T) {
 	} {
 		r := NewReader(strings.NewReader(in), 64<<10)
 		var resp Response
-		if _, err := ReadResponse(r, "GET", &resp, Limits{}.WithDefaults()); err != nil || resp.Keep != keep {
+		if _, err := ReadResponse(r, Sent{Method: "GET"}, &resp, Limits{}.WithDefaults()); err != nil || resp.Keep != keep {
 			t.Errorf("%q: keep %v, %v", in, resp.Keep, err)
 		}
 		r.Release()

@@ -34,26 +34,43 @@ func (resp *Response) Release() {
 	*resp = Response{}
 }
 
-// ReadResponse reads the final answer to a request of that method into resp, and passes over 1xx. The strings of what resp
-// held before are not valid any more; those of the answer are until Release or the next ReadResponse.
-// A *Refusal means that the node broke the protocol. io.EOF means that the connection ended before the answer's first byte;
-// started then is false.
-func ReadResponse(r *Reader, method string, resp *Response, limits Limits) (started bool, err error) {
+// Sent is what must be known of a request to read the answer to it.
+type Sent struct {
+	Method string
+	// Upgrade says that it asked for another protocol: 101 is a final answer then.
+	Upgrade bool
+	// Interim is told of each 1xx but 100, which answers an Expect that the edge never sends, and 101. Nil: nobody is. It
+	// must not keep the head, nor its strings. Its error ends the reading.
+	Interim func(*exchange.Head) error
+}
+
+// ReadResponse reads the final answer to a request into resp. The strings of what resp held before are not valid any more;
+// those of the answer are until Release or the next ReadResponse. A *Refusal means that the node broke the protocol. io.EOF
+// means that the connection ended before the answer's first byte; started then is false.
+func ReadResponse(r *Reader, q Sent, resp *Response, limits Limits) (started bool, err error) {
 	for range maxInterim + 1 {
 		raw, err := readHead(r, limits)
 		if err != nil {
 			return started || len(r.Buffered()) > 0, err
 		}
 		started = true
-		refusal := parseResponse(raw, method, resp)
+		refusal := parseResponse(raw, q.Method, resp)
 		r.Discard(len(raw))
 		switch {
 		case refusal != nil:
 			return true, refusal
-		case resp.Status == http.StatusSwitchingProtocols:
-			return true, refuse(502, "101 without having been asked to switch protocols")
 		case resp.Status >= 200:
 			return true, nil
+		case resp.Length != exchange.LengthNone:
+			return true, refuse(502, "%d with the length of a body", resp.Status) // RFC 9112, section 6.3: two readings of what follows
+		case resp.Status == http.StatusSwitchingProtocols && q.Upgrade:
+			return true, nil
+		case resp.Status == http.StatusSwitchingProtocols:
+			return true, refuse(502, "101 without having been asked to switch protocols")
+		case resp.Status != http.StatusContinue && q.Interim != nil:
+			if err := q.Interim(&resp.Head); err != nil {
+				return true, err
+			}
 		}
 	}
 	return true, refuse(502, "more than %d interim answers", maxInterim)

@@ -3,6 +3,7 @@
 package upstream
 
 import (
+	"bytes"
 	"net"
 	"sync"
 	"syscall"
@@ -23,14 +24,14 @@ type Conn struct {
 	raw  syscall.RawConn // nil where there is none
 	peek peeker
 
-	r         *http1.Reader
-	msg       http1.Message
-	resp      http1.Response
-	reused    bool
-	idleSince time.Time
-	idle      time.Duration // bounds the silence within an answer's body
-	pause     func() error  // c.wait, made once
-	writeBy   time.Time     // the write deadline in force
+	r       *http1.Reader
+	msg     http1.Message
+	resp    http1.Response
+	reused  bool
+	until   time.Time     // when a connection that is kept has been idle for too long
+	idle    time.Duration // bounds the silence within an answer's body
+	pause   func() error  // c.wait, made once
+	writeBy time.Time     // the write deadline in force
 
 	deadline sync.Mutex // guards the fields below with the read deadline, which the goroutine that writes moves too
 	headed   bool       // the head has been read
@@ -90,10 +91,11 @@ func (c *Conn) RequestSent() {
 	}
 }
 
-// ReadHead reads the head of the final answer to a request of that method. It belongs to the connection, and is valid,
-// with its strings, until the next one or Release. started says whether the node has sent any byte of an answer. idle bounds the silence within the body.
-func (c *Conn) ReadHead(method string, idle time.Duration) (resp *http1.Response, started bool, err error) {
-	started, err = http1.ReadResponse(c.r, method, &c.resp, c.pool.cfg.Limits)
+// ReadHead reads the head of the final answer to a request. It belongs to the connection, and is valid, with its strings,
+// until the next one or Release. started says whether the node has sent any byte of an answer. idle bounds the silence
+// within the body.
+func (c *Conn) ReadHead(q http1.Sent, idle time.Duration) (resp *http1.Response, started bool, err error) {
+	started, err = http1.ReadResponse(c.r, q, &c.resp, c.pool.cfg.Limits)
 	if err != nil {
 		return nil, started, err
 	}
@@ -104,6 +106,14 @@ func (c *Conn) ReadHead(method string, idle time.Duration) (resp *http1.Response
 	return &c.resp, true, nil
 }
 
+// Hijack returns the socket and what was read from it behind the answer's head, for both sides to speak another protocol
+// from here on. Close and nothing else may be called afterwards.
+func (c *Conn) Hijack() (nc net.Conn, read []byte) {
+	read = bytes.Clone(c.r.Buffered())
+	c.r.Release()
+	return c.nc, read
+}
+
 // Body reads the answer's body.
 func (c *Conn) Body() *http1.Message { return &c.msg }
 
@@ -112,17 +122,22 @@ func (c *Conn) wait() error {
 	return c.nc.SetReadDeadline(time.Now().Add(c.idle))
 }
 
-// Release gives the connection back after an exchange, and ends the life of the answer's strings. It is kept only if the answer was read to its end, both sides want
-// it and nothing came behind the answer: such bytes would be read as the answer to another client's request.
-func (c *Conn) Release() {
-	keep := c.resp.Keep
+// Release gives the connection back after an exchange, to be kept unused for that time; zero: Config.IdleTimeout. It ends
+// the life of the answer's strings. It is kept only if the answer was read to its end, both sides want it and nothing came
+// behind the answer: such bytes would be read as the answer to another client's request.
+func (c *Conn) Release(idle time.Duration) {
+	if idle <= 0 {
+		idle = c.pool.cfg.IdleTimeout
+	}
+	idle = keepFor(c.resp.Header, idle)
+	keep := idle > 0 && c.resp.Keep && c.msg.Done() && len(c.r.Buffered()) == 0
 	c.resp.Release()
-	if !keep || !c.msg.Done() || len(c.r.Buffered()) > 0 {
+	if !keep {
 		c.Close()
 		return
 	}
 	c.r.Release()
-	c.idleSince = time.Now()
+	c.until = time.Now().Add(idle)
 	if !c.pool.put(c) {
 		c.Close()
 	}

@@ -10,7 +10,7 @@
 //	go p.Run(ctx)
 //	c, err := p.Get("10.0.0.7:8080", time.Second)
 //	c.Write(head, time.Minute)
-//	started, err := c.ReadHead("GET", &resp, time.Minute)
+//	resp, started, err := c.ReadHead(http1.Sent{Method: "GET"}, time.Minute)
 package upstream
 
 import (
@@ -29,7 +29,7 @@ import (
 
 // Config is what a Pool needs. Its zero value works.
 type Config struct {
-	// IdleTimeout is how long a connection is kept unused. Zero: 4s, below the 5s after which common servers close theirs:
+	// IdleTimeout is how long a connection is kept unused where its Release doesn't say. Zero: 4s, below the 5s after which common servers close theirs:
 	// a request that crosses with such a close may be lost. Longer saves dials.
 	IdleTimeout time.Duration
 	// MaxIdle bounds the unused connections kept to one node. Zero: 512. Above it they are closed.
@@ -85,7 +85,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	for {
 		select {
 		case now := <-tick.C:
-			p.expire(now.Add(-p.cfg.IdleTimeout), false)
+			p.expire(now, false)
 		case <-ctx.Done():
 			p.expire(time.Time{}, true)
 			return ctx.Err()
@@ -115,7 +115,7 @@ func (p *Pool) Get(addr string, timeout time.Duration) (*Conn, error) {
 		if c == nil {
 			return p.Dial(addr, timeout)
 		}
-		if time.Since(c.idleSince) < p.cfg.IdleTimeout && c.quiet() {
+		if time.Now().Before(c.until) && c.quiet() {
 			p.reused.Add(1)
 			c.reused = true
 			return c, nil
@@ -177,30 +177,33 @@ func (p *Pool) put(c *Conn) bool {
 	return true
 }
 
-// expire closes what was given back before that time, or everything for good.
-func (p *Pool) expire(before time.Time, all bool) {
+// expire closes what has been idle for too long by now, or everything for good.
+func (p *Pool) expire(now time.Time, all bool) {
 	for i := range p.shards {
-		for _, c := range p.shards[i].expire(before, all) {
+		for _, c := range p.shards[i].expire(now, all) {
 			c.Close()
 		}
 	}
 }
 
-// expire takes out the expired connections. The oldest are in front. A node without connections is forgotten.
-func (s *shard) expire(before time.Time, all bool) (out []*Conn) {
+// expire takes out the expired connections. A node without connections is forgotten.
+func (s *shard) expire(now time.Time, all bool) (out []*Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = s.closed || all
 	for addr, idle := range s.nodes {
-		n := 0
-		for n < len(idle) && (all || idle[n].idleSince.Before(before)) {
-			n++
+		var kept []*Conn // a new slice: one that was long for a moment is not kept long
+		for _, c := range idle {
+			if all || !now.Before(c.until) {
+				out = append(out, c)
+			} else {
+				kept = append(kept, c)
+			}
 		}
-		out = append(out, idle[:n]...)
-		if n == len(idle) {
+		if len(kept) == 0 {
 			delete(s.nodes, addr)
-		} else if n > 0 {
-			s.nodes[addr] = append([]*Conn(nil), idle[n:]...)
+		} else if len(kept) < len(idle) {
+			s.nodes[addr] = kept
 		}
 	}
 	return out

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"meridian/internal/testnet"
+	"meridian/proxy/http1"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -52,7 +53,7 @@ func ask(t *testing.T, c *Conn) {
 	if _, err := c.Write([]byte("GET / HTTP/1.1\r\nHost: n\r\n\r\n"), testnet.Patience); err != nil {
 		t.Fatal(err)
 	}
-	resp, started, err := c.ReadHead("GET", testnet.Patience)
+	resp, started, err := c.ReadHead(http1.Sent{Method: "GET"}, testnet.Patience)
 	if err != nil || !started || resp.Status != 200 {
 		t.Fatalf("got %+v, %v, %v", resp, started, err)
 	}
@@ -76,13 +77,13 @@ func TestTheConnectionUsedLastIsUsedNext(t *testing.T) {
 	a, b := get(t, p, n.Addr), get(t, p, n.Addr)
 	ask(t, a)
 	ask(t, b)
-	a.Release()
-	b.Release()
+	a.Release(0)
+	b.Release(0)
 	if c := get(t, p, n.Addr); c != b || !c.Reused() {
 		t.Error("it is not the one that was released last")
 	} else {
 		ask(t, c)
-		c.Release()
+		c.Release(0)
 	}
 	if s := p.Stats(); s.Dialed != 2 || s.Reused != 1 || s.Idle != 2 {
 		t.Errorf("got %+v", s)
@@ -108,7 +109,7 @@ func TestAConnectionThatTheNodeClosedOrWroteToIsNotUsed(t *testing.T) {
 			p := pool(t, Config{})
 			c := get(t, p, n.Addr)
 			ask(t, c)
-			c.Release()
+			c.Release(0)
 			close(spoilt)
 			testnet.Wait(t, "the fault to arrive", func() bool { return !c.quiet() })
 			next := get(t, p, n.Addr)
@@ -125,7 +126,7 @@ func TestIdleConnectionsAreClosedInTime(t *testing.T) {
 	p := pool(t, Config{IdleTimeout: 20 * time.Millisecond})
 	c := get(t, p, n.Addr)
 	ask(t, c)
-	c.Release()
+	c.Release(0)
 	testnet.Wait(t, "the connection to be closed", func() bool { return p.Stats().Idle == 0 })
 	if _, err := c.Write([]byte("x"), time.Second); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("a write to it gives %v", err)
@@ -142,7 +143,7 @@ func TestNoMoreConnectionsAreKeptThanAllowed(t *testing.T) {
 		conns = append(conns, c)
 	}
 	for _, c := range conns {
-		c.Release()
+		c.Release(0)
 	}
 	if got := p.Stats().Idle; got != 2 {
 		t.Errorf("%d are kept", got)
@@ -156,7 +157,7 @@ func TestTheTimeForTheAnswerBeginsWhenTheRequestIsSent(t *testing.T) {
 	defer c.Close()
 	c.Begin(time.Millisecond, true)
 	got := make(chan error, 1)
-	go func() { _, _, err := c.ReadHead("POST", time.Second); got <- err }()
+	go func() { _, _, err := c.ReadHead(http1.Sent{Method: "POST"}, time.Second); got <- err }()
 	select {
 	case err := <-got:
 		t.Fatalf("it gave up while the request was being sent: %v", err)
@@ -190,7 +191,7 @@ func BenchmarkGetAndRelease(b *testing.B) {
 	p.put(c)
 	b.ReportAllocs()
 	for b.Loop() {
-		c.idleSince = time.Now()
+		c.until = time.Now().Add(time.Minute)
 		if c, err = p.Get(n.Addr, testnet.Patience); err != nil || !c.Reused() {
 			b.Fatal(err)
 		}

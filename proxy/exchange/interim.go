@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package exchange
+
+import "net"
+
+// Informer is a Reply whose client takes interim answers (RFC 9110, section 15.2). Engines that have none don't implement
+// it.
+type Informer interface {
+	// Inform sends an interim answer, 102 to 199, at once, if no answer was started and the client's version knows it; else
+	// it does nothing. The goroutine that writes the answer calls it. An error is the network's.
+	Inform(status int, h Header) error
+}
+
+// Switcher is a Reply whose connection can become a tunnel (RFC 9110, section 7.8): that of HTTP/1.1. Engines of other
+// versions don't implement it.
+type Switcher interface {
+	// CanSwitch reports whether the request may ask for another protocol: a GET of HTTP/1.1 without a body. That it does ask
+	// is for the handler to see.
+	CanSwitch() bool
+	// Switch sends 101 with these fields, Connection and Upgrade among them, and hands the connection over with the bytes
+	// that were read from it behind the request. It is valid, and has to be used, within the handler; the engine closes it
+	// afterwards. The client must not be watched. No other method of the Reply may be called then.
+	Switch(h Header) (conn net.Conn, read []byte, err error)
+}

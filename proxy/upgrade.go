@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"sync"
+	"time"
+
+	"meridian/health"
+	"meridian/proxy/exchange"
+	"meridian/proxy/http1"
+	"meridian/proxy/tunnel"
+	"meridian/proxy/upstream"
+)
+
+// Time that the client of a WebSocket has to close after it was told 1001. Ours: a round trip and the client's own work;
+// shorter where a drain's deadline has passed.
+const (
+	shutdownGoodbye = 5 * time.Second
+	cutGoodbye      = time.Second
+)
+
+// tunnels are those that are open, to be told of the edge's end.
+type tunnels struct {
+	mu      sync.Mutex // guards the fields below
+	open    map[*tunnel.Tunnel]struct{}
+	ending  bool
+	goodbye time.Duration
+}
+
+func (g *tunnels) add(t *tunnel.Tunnel) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.open == nil {
+		g.open = map[*tunnel.Tunnel]struct{}{}
+	}
+	g.open[t] = struct{}{}
+	if g.ending {
+		t.GoAway(g.goodbye)
+	}
+}
+
+func (g *tunnels) remove(t *tunnel.Tunnel) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.open, t)
+}
+
+func (g *tunnels) count() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.open)
+}
+
+// end tells all tunnels, and those that are opened later, to end within the time.
+func (g *tunnels) end(within time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.ending, g.goodbye = true, within
+	for t := range g.open {
+		t.GoAway(within)
+	}
+}
+
+// askedUpgrade returns the protocol that the request asks to switch to, if its connection and its pool can.
+func (r *relay) askedUpgrade() string {
+	w, ok := r.x.Reply.(exchange.Switcher)
+	if !ok || r.isMCP {
+		return ""
+	}
+	asked := tunnel.Asked(r.x.Header)
+	if asked == "" || !w.CanSwitch() {
+		return ""
+	}
+	return asked
+}
+
+// appendUpgrade appends the fields that ask for, or agree to, another protocol.
+func appendUpgrade(h exchange.Header, token string) exchange.Header {
+	return append(h, exchange.Field{Name: "Connection", Value: "Upgrade"}, exchange.Field{Name: "Upgrade", Value: token})
+}
+
+// switchProtocols relays the tunnel that the node's 101 opens, to its end.
+func (r *relay) switchProtocols(c *upstream.Conn, resp *http1.Response) (result, failure) {
+	r.x.Reply.Unwatch()
+	r.record.firstByte = time.Since(r.x.Received)
+	if gone, cut := r.ending(); gone || cut {
+		r.drop()
+		r.ended()
+		return finished, failure{}
+	}
+	if wrong := tunnel.Agreed(r.upgrade, r.x.Header, resp.Header); wrong != "" {
+		r.drop()
+		f := failure{502, "the node's answer is malformed: " + wrong}
+		r.s.cfg.Observe(r.node.Name, health.GatewayError, f.reason)
+		r.fail(f)
+		return finished, failure{}
+	}
+	r.s.cfg.Observe(r.node.Name, health.Success, "")
+	r.record.status, r.record.upgrade = resp.Status, r.upgrade
+	r.fields = appendUpgrade(appendKept(r.fields[:0], resp.Header, responseFate), r.upgrade)
+	client, fromClient, err := r.x.Reply.(exchange.Switcher).Switch(r.fields)
+	if err != nil {
+		r.record.err = err.Error()
+		r.drop()
+		r.abort()
+		return finished, failure{}
+	}
+	node, fromNode := c.Hijack()
+	r.runTunnel(tunnel.New(client, node, tunnel.Config{
+		Idle: r.timeouts.Idle.Std(), WebSocket: tunnel.IsWebSocket(r.upgrade),
+	}), fromClient, fromNode)
+	r.drop()
+	return finished, failure{}
+}
+
+func (r *relay) runTunnel(t *tunnel.Tunnel, fromClient, fromNode []byte) {
+	r.lease.Stream()
+	r.metrics.tunnels.Inc()
+	r.s.tunnels.add(t)
+	defer r.s.tunnels.remove(t)
+	r.mu.Lock()
+	r.tunnel = t
+	r.mu.Unlock()
+	end := t.Run(fromClient, fromNode)
+	r.mu.Lock()
+	r.tunnel = nil
+	r.mu.Unlock()
+	r.record.bytesIn += end.FromClient
+	r.record.bytesOut += end.FromNode
+	switch _, cut := r.ending(); {
+	case cut:
+		r.record.err = "the node's drain reached its deadline"
+	case end.Err != nil:
+		r.record.err = end.Err.Error()
+	}
+}
