@@ -3,7 +3,7 @@
 // Package proxy is the data plane: it listens for clients, finds the route of each request, has a node picked and relays
 // the request and its answer, both as they come, without buffering them.
 //
-// Its engines (proxy/http1) turn bytes into exchanges (proxy/exchange); proxy/upstream holds the connections to nodes;
+// Its engines (proxy/http1, proxy/http2) turn bytes into exchanges (proxy/exchange); proxy/upstream holds the connections to nodes;
 // proxy/drain acknowledges drains. It leaves to others which node is right (balancer), what a session is (mcp), the verdict
 // on a node (health, which it tells the outcomes) and where the topology comes from.
 //
@@ -28,6 +28,7 @@ import (
 	"meridian/health"
 	"meridian/mcp"
 	"meridian/proxy/http1"
+	"meridian/proxy/http2"
 	"meridian/proxy/tlsconf"
 	"meridian/proxy/upstream"
 	"meridian/topology"
@@ -89,6 +90,7 @@ type Config struct {
 type Server struct {
 	cfg      Config
 	engine   *http1.Server
+	http2    *http2.Server // of the connections that engine hands over
 	upstream *upstream.Pool
 	log      *accessLog
 	metrics  *proxyMetrics
@@ -114,6 +116,10 @@ func New(c Config) (*Server, error) {
 	s.engine = http1.NewServer(http1.Config{
 		Handler: s.handle, Limits: c.Limits, HeadTimeout: c.HeadTimeout, IdleTimeout: c.IdleTimeout, HandshakeTimeout: c.HandshakeTimeout,
 		MaxConnections: c.MaxConnections, MaxConnectionsPerAddress: c.MaxConnectionsPerAddress,
+		Refused: s.refused, Panicked: s.panicked, HTTP2: s.serveHTTP2,
+	})
+	s.http2 = http2.NewServer(http2.Config{
+		Handler: s.handle, Limits: c.Limits, HeadTimeout: c.HeadTimeout, IdleTimeout: c.IdleTimeout,
 		Refused: s.refused, Panicked: s.panicked,
 	})
 	s.log = newAccessLog(c.AccessLog)
@@ -148,6 +154,11 @@ func (c Config) withDefaults() Config {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return c
+}
+
+// serveHTTP2 serves a connection on which HTTP/2 is spoken.
+func (s *Server) serveHTTP2(h http1.Handover) {
+	s.http2.Serve(h.Conn, h.Read, http2.Peer{Addr: h.Client, Scheme: h.Scheme, ServerName: h.ServerName})
 }
 
 // panicked logs a handler's panic: it is a fault of ours that cost one request.

@@ -94,6 +94,7 @@ func (s *Server) Run(ctx context.Context) error {
 // grace goes on serving for Config.Grace.
 func (s *Server) grace() {
 	s.engine.LastAnswers(s.cfg.IdleTimeout)
+	s.http2.Leave()
 	s.cfg.Stopping()
 	if s.cfg.Grace > 0 {
 		time.Sleep(s.cfg.Grace)
@@ -104,6 +105,7 @@ func (s *Server) finishRequests() {
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Deadline)
 	defer cancel()
 	s.tunnels.end(min(shutdownGoodbye, s.cfg.Deadline))
+	s.http2.Stop(s.cfg.Quiet)
 	if cut := s.engine.Shutdown(ctx, s.cfg.Quiet); cut > 0 {
 		s.metrics.shutdownCut.Add(cut)
 		s.cfg.Logger.Warn("connections were cut at the shutdown's deadline", "connections", cut, "deadline", s.cfg.Deadline)

@@ -27,7 +27,7 @@ func withTLS(t testing.TB, names ...string) func(*Config) {
 		}
 		pairs = append(pairs, p)
 	}
-	store, err := tlsconf.Open(tlsconf.Config{Pairs: pairs})
+	store, err := tlsconf.Open(tlsconf.Config{Pairs: pairs, Protocols: []string{"h2", "http/1.1"}})
 	if err != nil {
 		t.Fatal(err)
 	}

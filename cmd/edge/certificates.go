@@ -11,7 +11,7 @@ import (
 
 // openCertificates loads what https.certificates names.
 func openCertificates(c config.HTTPS, log *slog.Logger) (*tlsconf.Store, error) {
-	t := tlsconf.Config{Logger: log}
+	t := tlsconf.Config{Logger: log, Protocols: []string{"h2", "http/1.1"}}
 	for _, p := range c.Certificates {
 		t.Pairs = append(t.Pairs, tlsconf.Pair{Cert: p.Cert, Key: p.Key})
 	}

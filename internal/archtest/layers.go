@@ -56,6 +56,7 @@ var Meridian = Rules{
 		"proxy/drain":    Do,
 		"proxy/exchange": Do,
 		"proxy/http1":    Do,
+		"proxy/http2":    Do,
 		"proxy/strict":   Do,
 		"proxy/tlsconf":  Do,
 		"proxy/tunnel":   Do,
