@@ -54,10 +54,8 @@ func newMetrics(set *metrics.Set, s *Server) *proxyMetrics {
 	gauge("meridian_upstream_reuses_total", func() float64 { return float64(s.upstream.Stats().Reused) })
 	gauge("meridian_upstream_stale_total", func() float64 { return float64(s.upstream.Stats().Stale) })
 	gauge("meridian_upstream_idle_connections", func() float64 { return float64(s.upstream.Stats().Idle) })
-	if s.log != nil {
-		gauge("meridian_access_log_dropped_total", func() float64 { return float64(s.log.dropped.Load()) })
-		gauge("meridian_access_log_errors_total", func() float64 { return float64(s.log.failed.Load()) })
-	}
+	gauge("meridian_access_log_dropped_total", func() float64 { return float64(s.log.dropped.Load()) })
+	gauge("meridian_access_log_errors_total", func() float64 { return float64(s.log.failed.Load()) })
 	return m
 }
 

@@ -80,7 +80,8 @@ type Config struct {
 
 // Server is the data plane of one edge.
 type Server struct {
-	cfg      Config
+	cfg      Config                 // as the server began; what Prepare can change is in live
+	live     atomic.Pointer[Config] // in force
 	engine   *http1.Server
 	upstream *upstream.Pool
 	log      *accessLog
@@ -100,11 +101,8 @@ func New(c Config) (*Server, error) {
 	}
 	c = c.withDefaults()
 	s := &Server{cfg: c, upstream: upstream.NewPool(upstream.Config{IdleTimeout: c.UpstreamIdle, Limits: c.Limits})}
-	s.engine = http1.NewServer(http1.Config{
-		Handler: s.handle, Limits: c.Limits, HeadTimeout: c.HeadTimeout, IdleTimeout: c.IdleTimeout,
-		MaxConnections: c.MaxConnections, MaxConnectionsPerAddress: c.MaxConnectionsPerAddress,
-		Refused: s.refused, Panicked: s.panicked,
-	})
+	s.live.Store(&c)
+	s.engine = http1.NewServer(s.engineConfig(&c))
 	s.log = newAccessLog(c.AccessLog)
 	s.metrics = newMetrics(c.Metrics, s)
 	s.relays.init()

@@ -21,6 +21,7 @@ type conn struct {
 	// set once, never changed
 	s      *Server
 	nc     net.Conn
+	feed   *feed
 	client netip.AddrPort
 	ip     string // of client
 
@@ -49,9 +50,9 @@ type conn struct {
 	waiting bool       // for the next request
 }
 
-func newConn(s *Server, nc net.Conn, client netip.AddrPort) *conn {
-	c := &conn{s: s, nc: nc, client: client, ip: client.Addr().String()}
-	c.r = NewReader(nc, max(s.cfg.HeadBytes, maxTrailerBytes)+bufferBytes)
+func newConn(s *Server, nc net.Conn, client netip.AddrPort, f *feed) *conn {
+	c := &conn{s: s, nc: nc, client: client, ip: client.Addr().String(), feed: f}
+	c.r = NewReader(nc, max(s.config().HeadBytes, maxTrailerBytes)+bufferBytes)
 	c.pause = c.wait
 	return c
 }
@@ -74,11 +75,11 @@ func (c *conn) await(first bool) bool {
 	}
 	c.returnOut()
 	c.mu.Lock()
-	timeout := c.s.cfg.IdleTimeout
+	timeout := c.s.config().IdleTimeout
 	if first {
-		timeout = c.s.cfg.HeadTimeout
+		timeout = c.s.config().HeadTimeout
 	}
-	if c.s.closing.Load() {
+	if c.closing() {
 		timeout = c.s.quiet()
 	}
 	c.waiting = true
@@ -109,7 +110,7 @@ func (c *conn) serveOne() bool {
 		c.refuseError(err)
 		return false
 	}
-	c.idle = c.s.cfg.BodyTimeout
+	c.idle = c.s.config().BodyTimeout
 	c.expected = c.head.expects
 	c.awaits.Store(c.expected)
 	c.stopped.Store(false)
@@ -130,7 +131,7 @@ func (c *conn) serveOne() bool {
 
 // readRequest reads a head. The head's timeout runs from its first byte.
 func (c *conn) readRequest(received time.Time) error {
-	f := headFinder{limits: c.s.cfg.Limits}
+	f := headFinder{limits: c.s.config().Limits}
 	skipped, timed := false, false
 	for {
 		if !skipped {
@@ -147,7 +148,7 @@ func (c *conn) readRequest(received time.Time) error {
 		}
 		if !timed {
 			timed = true
-			c.nc.SetReadDeadline(received.Add(c.s.cfg.HeadTimeout))
+			c.nc.SetReadDeadline(received.Add(c.s.config().HeadTimeout))
 		}
 		if err := c.r.Fill(); err != nil {
 			return err
@@ -181,10 +182,10 @@ func (c *conn) parse(n int) error {
 func (c *conn) handle() {
 	defer func() {
 		if v := recover(); v != nil {
-			c.s.cfg.Panicked(v, debug.Stack())
+			c.s.config().Panicked(v, debug.Stack())
 		}
 	}()
-	c.s.cfg.Handler(&c.x)
+	c.s.config().Handler(&c.x)
 }
 
 // finish ends the exchange after the handler has returned.
@@ -216,11 +217,11 @@ func (c *conn) refuseError(err error) {
 	switch {
 	case errors.As(err, &refusal):
 	case errors.Is(err, os.ErrDeadlineExceeded) && len(c.r.Buffered()) > 0:
-		refusal = refuse(408, "the head was not sent within %s", c.s.cfg.HeadTimeout)
+		refusal = refuse(408, "the head was not sent within %s", c.s.config().HeadTimeout)
 	default:
 		return // it left
 	}
-	c.s.cfg.Refused(c.client, refusal)
+	c.s.config().Refused(c.client, refusal)
 	c.answerError(refusal.Status, refusal.Reason)
 }
 

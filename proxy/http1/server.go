@@ -72,7 +72,7 @@ type Stats struct {
 // Server speaks HTTP/1.1 and 1.0 with clients: a goroutine for each connection, which Serve's caller need not know of;
 // Shutdown waits for them.
 type Server struct {
-	cfg     Config
+	live    atomic.Pointer[Config] // in force; Reconfigure replaces it
 	closing atomic.Bool
 	calm    atomic.Int64 // nanoseconds that a waiting connection is given while closing
 
@@ -82,12 +82,16 @@ type Server struct {
 	mu    sync.Mutex     // guards the fields below
 	conns map[*conn]struct{}
 	from  map[netip.Addr]int // connections by client address
-	ended bool               // no new connection is taken
+	fed   map[net.Listener]*feed
+	ended bool // no new connection is taken
 }
 
 // NewServer returns a server that starts nothing.
 func NewServer(c Config) *Server {
-	return &Server{cfg: c.withDefaults(), conns: map[*conn]struct{}{}, from: map[netip.Addr]int{}}
+	s := &Server{conns: map[*conn]struct{}{}, from: map[netip.Addr]int{}, fed: map[net.Listener]*feed{}}
+	c = c.withDefaults()
+	s.live.Store(&c)
+	return s
 }
 
 // Stats returns the counts.
@@ -102,12 +106,13 @@ func (s *Server) Stats() Stats {
 // fails for want of something, as of file descriptors, is tried again after 5 ms to 1 s.
 func (s *Server) Serve(ln net.Listener) error {
 	var delay time.Duration
+	f := s.feedOf(ln)
 	for {
 		nc, err := ln.Accept()
 		if err == nil {
 			delay = 0
 			s.accepted.Add(1)
-			s.start(nc)
+			s.start(nc, f)
 			continue
 		}
 		if errors.Is(err, net.ErrClosed) {
@@ -120,11 +125,12 @@ func (s *Server) Serve(ln net.Listener) error {
 }
 
 // start takes a connection into service or turns it away.
-func (s *Server) start(nc net.Conn) {
+func (s *Server) start(nc net.Conn, f *feed) {
 	client := clientOf(nc)
-	c := newConn(s, nc, client)
+	c := newConn(s, nc, client, f)
+	cfg := s.config()
 	s.mu.Lock()
-	if s.ended || len(s.conns) >= s.cfg.MaxConnections || s.from[client.Addr()] >= s.cfg.MaxConnectionsPerAddress {
+	if s.ended || len(s.conns) >= cfg.MaxConnections || s.from[client.Addr()] >= cfg.MaxConnectionsPerAddress {
 		s.mu.Unlock()
 		s.shed.Add(1)
 		shed(nc)
@@ -132,6 +138,7 @@ func (s *Server) start(nc net.Conn) {
 	}
 	s.conns[c] = struct{}{}
 	s.from[client.Addr()]++
+	f.wg.Add(1)
 	s.wg.Add(1) // under the lock, so that Shutdown, which sets ended, waits for it
 	s.mu.Unlock()
 	go s.run(c)
@@ -140,6 +147,7 @@ func (s *Server) start(nc net.Conn) {
 // run is a connection's goroutine.
 func (s *Server) run(c *conn) {
 	defer s.wg.Done()
+	defer c.feed.wg.Done()
 	c.serve()
 	s.mu.Lock()
 	defer s.mu.Unlock()
