@@ -56,3 +56,21 @@ func TestAReloadTellsWhatChanges(t *testing.T) {
 		t.Errorf("no change: %v", got)
 	}
 }
+
+func TestWhatClientsMayNotSayIsChecked(t *testing.T) {
+	_, problems := config.ParseEdge("edge.yaml", []byte(running+`trusted_proxies: [10.0.0.0/8, "2001:db8::/32", 10.0.0.1, 10.0.0.1/8]
+headers: {managed: [X-Auth-User, x_auth, "", "a b"]}
+retries: {budget_percent: 101, min_concurrent: -1, max_kept_body_bytes: 1}
+limits: {min_body_rate: -2, write_timeout: 1ms, max_requests_per_connection: -1}
+`))
+	var got []string
+	for _, p := range problems {
+		got = append(got, p.Field)
+	}
+	want := []string{"trusted_proxies[2]", "trusted_proxies[3]", "headers.managed[1]", "headers.managed[2]", "headers.managed[3]",
+		"retries.budget_percent", "retries.min_concurrent", "retries.max_kept_body_bytes",
+		"limits.min_body_rate", "limits.write_timeout", "limits.max_requests_per_connection"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s%v", diff, problems)
+	}
+}

@@ -40,6 +40,10 @@ func (r *relay) balance() {
 	var last failure
 	for {
 		at := time.Now()
+		if r.isLate() {
+			r.cutShort()
+			return
+		}
 		if r.nTried >= r.route.EffectiveTries() || r.nTried > 0 && at.After(giveUp) {
 			r.fail(last)
 			return
@@ -163,11 +167,11 @@ func (r *relay) exchange(c *upstream.Conn) (result, failure) {
 // again, and it is all that was read. The error is that of a body that is malformed so far: no node sees that request.
 func (r *relay) takeArrived() error {
 	r.whole = r.whole || r.x.Length == exchange.LengthNone
-	for !r.whole && len(r.body) < maxKeptBody {
+	for !r.whole && len(r.body) < r.conf.MaxKeptBody {
 		if len(r.body) == cap(r.body) {
 			r.body = slices.Grow(r.body, 4096)
 		}
-		room := r.body[len(r.body):min(cap(r.body), maxKeptBody)]
+		room := r.body[len(r.body):min(cap(r.body), r.conf.MaxKeptBody)]
 		n, err := r.x.Body.ReadArrived(room)
 		r.body = r.body[:len(r.body)+n]
 		switch {
@@ -255,8 +259,7 @@ func (r *relay) ended() {
 		r.record.err = "the client left"
 		r.abort()
 	case cut:
-		r.record.err = "the node's drain reached its deadline"
-		r.answer(503, 1, "pool %s: the node was drained before it answered", r.pool.Name)
+		r.cutShort()
 	default:
 		r.badBody()
 	}

@@ -97,7 +97,8 @@ func (r *relay) brokenAnswer(err error) {
 		r.record.err = "the client left"
 		r.s.cfg.Observe(r.node.Name, health.ClientGone, "")
 	case cut:
-		r.record.err = "the node's drain reached its deadline"
+		r.cutShort()
+		return
 	default:
 		r.s.cfg.Observe(r.node.Name, health.GatewayError, "the answer broke off: "+err.Error())
 		if !r.x.Reply.Started() {

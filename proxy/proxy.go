@@ -55,6 +55,14 @@ type Config struct {
 	HeadTimeout time.Duration
 	// IdleTimeout is how long a client's connection may wait for its next request. Zero: 60s.
 	IdleTimeout time.Duration
+	// MinBodyRate is how many bytes per second a request's body must bring. Zero: 500. Negative: none. See http1.Config.
+	MinBodyRate int
+	// WriteTimeout bounds the time in which a client takes what is written to it. Zero: 30s.
+	WriteTimeout time.Duration
+	// MaxRequests bounds the requests of one client connection. Zero: 10000.
+	MaxRequests int
+	// MaxKeptBody is up to which size a request's body is kept for another try. Zero: 64 KiB, nearly all MCP and API calls.
+	MaxKeptBody int
 	// MaxConnections bounds the clients' connections. Zero: 16384.
 	MaxConnections int
 	// MaxConnectionsPerAddress bounds those of one client address. Zero: 4096.
@@ -121,6 +129,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.IdleTimeout <= 0 {
 		c.IdleTimeout = time.Minute
+	}
+	if c.MaxKeptBody <= 0 {
+		c.MaxKeptBody = 64 << 10
 	}
 	if c.Deadline <= 0 {
 		c.Deadline = 30 * time.Second

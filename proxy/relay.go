@@ -17,13 +17,11 @@ import (
 // maxTries bounds a route's tries (topology.Route.Tries).
 const maxTries = 10
 
-// maxKeptBody is up to which size a request's body is kept for another try. Ours: nearly all MCP and API calls.
-const maxKeptBody = 64 << 10
-
 // relay is one request on its way to a node and back. The goroutine of the handler owns it; the fields below mu are also
 // touched by the client's watcher, the upload and CutNode. Relays are pooled, and so are their buffers.
 type relay struct {
 	s        *Server
+	conf     *Config // in force when the request came
 	x        *exchange.Exchange
 	snap     *topology.Snapshot
 	route    *topology.Route
@@ -49,6 +47,10 @@ type relay struct {
 	uploading sync.WaitGroup
 	upload    uploadState
 
+	capped cappedBody // of a route that bounds a body of unknown length
+	last   bool       // the client's connection takes no further request
+	clock  clock
+
 	record record
 	isName func(string) bool // r.nameKnown, made once
 
@@ -58,6 +60,7 @@ type relay struct {
 	conn   *upstream.Conn // to be closed when the client is gone or the node is cut
 	gone   bool
 	wasCut bool
+	late   bool // the request took too long
 }
 
 var relayPool = sync.Pool{New: func() any {
@@ -69,7 +72,7 @@ var relayPool = sync.Pool{New: func() any {
 // handle is the exchange.Handler.
 func (s *Server) handle(x *exchange.Exchange) {
 	r := relayPool.Get().(*relay)
-	r.s, r.x = s, x
+	r.s, r.x, r.conf = s, x, s.live.Load()
 	s.metrics.inFlight.Add(1)
 	defer r.release()
 	r.run()
@@ -85,6 +88,7 @@ func (r *relay) release() {
 		}
 		r.uploading.Wait()
 	}
+	r.stopClock()
 	r.x.Reply.Unwatch()
 	r.endLease()
 	r.s.metrics.inFlight.Add(-1)
@@ -105,9 +109,13 @@ func (r *relay) run() {
 	}
 	r.timeouts = r.route.Timeouts.WithDefaults()
 	r.x.Reply.SetIdle(r.timeouts.Idle.Std())
+	r.startClock()
 	r.metrics = r.s.metrics.of(r.route.Pool)
 	if r.pool = r.snap.Pool(r.route.Pool); r.pool == nil {
 		r.answer(503, 1, "the pool %s of route %s is not in the topology", r.route.Pool, r.route.Name)
+		return
+	}
+	if !r.admit() {
 		return
 	}
 	if r.isMCP = r.pool.Protocol == topology.ProtocolMCP; r.isMCP {
@@ -130,6 +138,10 @@ func (r *relay) nameKnown(host string) bool { return r.snap.Name(topology.NameID
 
 // noRoute answers a request that no route takes.
 func (r *relay) noRoute() {
+	if hasEncodedSlash(r.x.Path) {
+		r.refuseRequest(400, "the path has an encoded slash, and no route takes it")
+		return
+	}
 	if r.x.Path != "/healthz" || r.x.Method != "GET" && r.x.Method != "HEAD" {
 		r.answer(404, 0, "no route takes this host, path and method")
 		return
@@ -179,7 +191,7 @@ func (r *relay) endLease() {
 func (r *relay) adopt(c *upstream.Conn) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.gone || r.wasCut {
+	if r.gone || r.wasCut || r.late {
 		c.Close()
 		return false
 	}
@@ -221,9 +233,9 @@ func (r *relay) cut() bool {
 	return true
 }
 
-// ending returns whether the client is gone and whether the node was cut.
+// ending returns whether the client is gone, and whether the request was ended: its node was cut, or it took too long.
 func (r *relay) ending() (gone, cut bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.gone, r.wasCut
+	return r.gone, r.wasCut || r.late
 }

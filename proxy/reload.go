@@ -67,6 +67,7 @@ func (c *Change) Abort() { closeAll(c.added) }
 func (s *Server) engineConfig(c *Config) http1.Config {
 	return http1.Config{
 		Handler: s.handle, Limits: c.Limits, HeadTimeout: c.HeadTimeout, IdleTimeout: c.IdleTimeout,
+		MinBodyRate: c.MinBodyRate, WriteTimeout: c.WriteTimeout, MaxRequests: c.MaxRequests,
 		MaxConnections: c.MaxConnections, MaxConnectionsPerAddress: c.MaxConnectionsPerAddress,
 		Refused: s.refused, Panicked: s.panicked,
 	}

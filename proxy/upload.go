@@ -110,6 +110,9 @@ func (r *relay) badBody() {
 	r.s.cfg.Observe(r.node.Name, health.ClientGone, "")
 	var refusal *http1.Refusal
 	switch {
+	case errors.As(err, &refusal) && refusal.Status != 400: // too slow or too long
+		r.last = true
+		r.answer(refusal.Status, 0, "%s", refusal.Reason)
 	case errors.As(err, &refusal):
 		r.answer(refusal.Status, 0, "the request's body is malformed: %s", refusal.Reason)
 	case errors.Is(err, os.ErrDeadlineExceeded):

@@ -63,6 +63,8 @@ type Head struct {
 	Status int
 	// Header holds the fields, but for Content-Length, Transfer-Encoding and Connection, which the engine writes.
 	Header Header
+	// Close says that the connection takes no further request: the one that is answered is not to be trusted.
+	Close bool
 	// Length is that of the body, LengthUnknown or LengthNone. For an answer that has no body by its nature (to HEAD,
 	// 304) it is what the body would have.
 	Length int64

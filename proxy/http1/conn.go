@@ -46,8 +46,12 @@ type conn struct {
 	bodyBytes   atomic.Int64 // that were read
 	stopped     atomic.Bool  // Body.Stop was called
 
-	mu      sync.Mutex // guards the field below, with the read deadline that belongs to it
-	waiting bool       // for the next request
+	requests int // answered on this connection, that under way included
+
+	mu        sync.Mutex // guards the fields below, with the read deadlines that belong to them
+	waiting   bool       // for the next request
+	pace      exchange.Pace
+	answering bool // the answer has begun: what is left of the body may come as it likes
 }
 
 func newConn(s *Server, nc net.Conn, client netip.AddrPort, f *feed) *conn {
@@ -118,6 +122,8 @@ func (c *conn) serveOne() bool {
 	c.bodyDone.Store(false)
 	c.bodyBytes.Store(0)
 	c.reply = replyState{}
+	c.requests++
+	c.paceBody()
 	c.msg.reset(c.r, c.head.Length, c.pause)
 	c.x = exchange.Exchange{
 		Request: c.head.Request, Body: (*requestBody)(c), Reply: (*reply)(c),

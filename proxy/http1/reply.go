@@ -69,8 +69,10 @@ func (p *reply) WriteHead(h *exchange.Head) error {
 	c.reply.bytes = 0
 	c.awaits.Store(false) // from here on 100 (Continue) would be taken as a second answer
 	c.reply.headed = true
+	c.easeBody()
 	c.reply.mode, c.reply.left = c.replyMode(h)
-	c.reply.keep = c.head.keep && c.reply.mode != replyUntilClose && !c.closing() && c.bodyTaken()
+	c.reply.keep = c.head.keep && c.reply.mode != replyUntilClose && !c.closing() && !h.Close &&
+		c.requests < c.s.config().MaxRequests && c.bodyTaken()
 	c.out = appendStatus(c.out, h.Status)
 	c.out = appendFields(c.out, h.Header)
 	switch {

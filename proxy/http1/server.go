@@ -28,6 +28,11 @@ type Config struct {
 	BodyTimeout time.Duration
 	// WriteTimeout bounds the time in which a client takes what is written to it. Zero: 30s.
 	WriteTimeout time.Duration
+	// MinBodyRate is how many bytes per second a request's body must bring, over each 20s of waiting for it, until the answer has
+	// begun; else: 408. Zero: 500. Negative: none.
+	MinBodyRate int
+	// MaxRequests bounds the requests of one connection, which ends after the last. Zero: 10000.
+	MaxRequests int
 	// MaxConnections bounds the connections, each with a goroutine and some 10 KiB. Those above are answered 503 and closed. Zero: 16384.
 	MaxConnections int
 	// MaxConnectionsPerAddress bounds those of one client address. Zero: 4096.
@@ -47,6 +52,12 @@ func (c Config) withDefaults() Config {
 		if *d.v <= 0 {
 			*d.v = d.def
 		}
+	}
+	if c.MinBodyRate == 0 {
+		c.MinBodyRate = 500
+	}
+	if c.MaxRequests <= 0 {
+		c.MaxRequests = 10000
 	}
 	if c.MaxConnections <= 0 {
 		c.MaxConnections = 16384
