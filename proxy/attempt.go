@@ -34,17 +34,19 @@ type failure struct {
 
 // balance has a node picked and tries it, then others, up to the route's tries and its time to the first byte. The contract: a
 // request is tried again only if no byte of an answer has come, and either no byte of the request was sent, or its method
-// may be repeated (RFC 9110, section 9.2.2) and all of its body is at hand. A POST that was sent once is never sent twice.
+// may be repeated (RFC 9110, section 9.2.2) and all of its body is at hand. A POST that was sent once is never sent twice. Retries
+// of what was sent must also fit the pool's budget.
 func (r *relay) balance() {
 	giveUp := r.x.Received.Add(r.timeouts.FirstByte.Std())
 	var last failure
+	var res result
 	for {
 		at := time.Now()
 		if r.isLate() {
 			r.cutShort()
 			return
 		}
-		if r.nTried >= r.route.EffectiveTries() || r.nTried > 0 && at.After(giveUp) {
+		if r.nTried >= r.route.EffectiveTries() || r.nTried > 0 && (at.After(giveUp) || !r.mayRepeat(res)) {
 			r.fail(last)
 			return
 		}
@@ -57,7 +59,9 @@ func (r *relay) balance() {
 			}
 			return
 		}
-		var res result
+		if r.nTried > 0 {
+			r.metrics.retries.Inc()
+		}
 		res, last = r.tryNode(lease)
 		if res == finished {
 			return
@@ -65,7 +69,6 @@ func (r *relay) balance() {
 		r.tried[r.nTried] = r.node.Name
 		r.nTried++
 		r.endLease()
-		r.metrics.retries.Inc()
 	}
 }
 

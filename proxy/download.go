@@ -128,6 +128,7 @@ func (r *relay) learn(resp *http1.Response) {
 	}
 	if r.longLived() && isEventStream(resp.Header.Get("Content-Type")) {
 		r.lease.Stream()
+		r.leaveBudget()
 	}
 }
 

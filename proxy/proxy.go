@@ -61,6 +61,10 @@ type Config struct {
 	WriteTimeout time.Duration
 	// MaxRequests bounds the requests of one client connection. Zero: 10000.
 	MaxRequests int
+	// RetryPercent is how many of 100 requests under way to a pool may be retries of what was sent. Zero: 20.
+	RetryPercent int
+	// MinRetries is how many may be so however few are under way. Zero: 3.
+	MinRetries int
 	// MaxKeptBody is up to which size a request's body is kept for another try. Zero: 64 KiB, nearly all MCP and API calls.
 	MaxKeptBody int
 	// MaxConnections bounds the clients' connections. Zero: 16384.
@@ -129,6 +133,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.IdleTimeout <= 0 {
 		c.IdleTimeout = time.Minute
+	}
+	if c.RetryPercent <= 0 {
+		c.RetryPercent = 20
+	}
+	if c.MinRetries <= 0 {
+		c.MinRetries = 3
 	}
 	if c.MaxKeptBody <= 0 {
 		c.MaxKeptBody = 64 << 10

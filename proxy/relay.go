@@ -51,6 +51,9 @@ type relay struct {
 	last   bool       // the client's connection takes no further request
 	clock  clock
 
+	budgeted bool // counted as live traffic of the pool
+	retrying bool // and as a retry
+
 	record record
 	isName func(string) bool // r.nameKnown, made once
 
@@ -89,6 +92,7 @@ func (r *relay) release() {
 		r.uploading.Wait()
 	}
 	r.stopClock()
+	r.leaveBudget()
 	r.x.Reply.Unwatch()
 	r.endLease()
 	r.s.metrics.inFlight.Add(-1)
@@ -118,6 +122,7 @@ func (r *relay) run() {
 	if !r.admit() {
 		return
 	}
+	r.enterBudget()
 	if r.isMCP = r.pool.Protocol == topology.ProtocolMCP; r.isMCP {
 		r.runMCP()
 		return
