@@ -191,7 +191,7 @@ func (r *relay) takeArrived() error {
 
 // appendRequest appends the request's head and what is at hand of its body, to be sent in one write.
 func (r *relay) appendRequest(dst []byte) []byte {
-	r.fields = appendRequestFields(r.fields[:0], r.x)
+	r.fields = r.appendRequestFields(r.fields[:0])
 	host := r.x.Host
 	if r.isMCP || host == "" {
 		host = r.node.Address // the MCP SDKs refuse a Host that is not the worker's own; the edge has checked the client's
@@ -204,7 +204,7 @@ func (r *relay) appendRequest(dst []byte) []byte {
 	}
 	dst = http1.AppendChunk(dst, r.body)
 	if r.whole {
-		dst = http1.AppendLastChunk(dst, keptTrailer(r.x.Body.Trailer()))
+		dst = http1.AppendLastChunk(dst, r.conf.managed.keptTrailer(r.x.Body.Trailer()))
 	}
 	return dst
 }

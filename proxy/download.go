@@ -17,7 +17,7 @@ import (
 func (r *relay) relayAnswer(c *upstream.Conn, resp *http1.Response) {
 	r.record.firstByte = time.Since(r.x.Received)
 	r.learn(resp)
-	r.fields = appendKept(r.fields[:0], resp.Header, responseFate)
+	r.fields = appendKept(r.fields[:0], resp.Header)
 	status := resp.Status
 	r.head = exchange.Head{Status: status, Header: r.fields, Length: resp.Length}
 	err := r.x.Reply.WriteHead(&r.head)
@@ -78,7 +78,7 @@ func (r *relay) relayBody(body *http1.Message) error {
 
 func (r *relay) answerTrailer(body *http1.Message) exchange.Header {
 	if t := body.Trailer(); len(t) > 0 {
-		return keptTrailer(t)
+		return r.conf.managed.keptTrailer(t)
 	}
 	return nil
 }

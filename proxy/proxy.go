@@ -19,6 +19,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -48,6 +49,14 @@ type Config struct {
 	Health func() (ok bool, body []byte)
 	// Stopping is called when a graceful stop begins, before Grace, so that readiness can turn false. Nil: nobody is.
 	Stopping func()
+
+	// Via is the name by which the edge puts itself into Via and knows a request again that comes through it twice. It must be
+	// a token, one of its own for each edge. Empty: "meridian".
+	Via string
+	// TrustedProxies are the proxies in front of the edge whose word on clients is taken. Empty: nobody's.
+	TrustedProxies []netip.Prefix
+	// Managed are further header names that no client may send, in any spelling; those of a trusted proxy pass.
+	Managed []string
 
 	// Limits bound a request's head; see http1.Limits for the defaults.
 	Limits http1.Limits
@@ -88,6 +97,8 @@ type Config struct {
 	Metrics *metrics.Set
 	// Logger is for what no caller is told. Nil: discarded.
 	Logger *slog.Logger
+
+	managed managed // made of Managed
 }
 
 // Server is the data plane of one edge.
@@ -100,6 +111,7 @@ type Server struct {
 	metrics  *proxyMetrics
 	relays   registry
 	front    front
+	via      via
 	stopping atomic.Bool
 }
 
@@ -118,6 +130,7 @@ func New(c Config) (*Server, error) {
 	s.log = newAccessLog(c.AccessLog)
 	s.metrics = newMetrics(c.Metrics, s)
 	s.relays.init()
+	s.via = newVia(c.Via)
 	return s, nil
 }
 
@@ -140,6 +153,10 @@ func (c Config) withDefaults() Config {
 	if c.MinRetries <= 0 {
 		c.MinRetries = 3
 	}
+	if c.Via == "" {
+		c.Via = "meridian"
+	}
+	c.managed = newManaged(c.Managed)
 	if c.MaxKeptBody <= 0 {
 		c.MaxKeptBody = 64 << 10
 	}

@@ -28,6 +28,7 @@ type relay struct {
 	pool     *topology.Pool
 	metrics  *poolMetrics
 	timeouts topology.Timeouts
+	origin   origin
 
 	class   mcp.Class // for MCP pools
 	isMCP   bool
@@ -105,6 +106,11 @@ func (r *relay) release() {
 
 // run answers the request.
 func (r *relay) run() {
+	r.origin = r.conf.originOf(r.x)
+	r.x.ClientIP = r.origin.ip
+	if r.looped() || !r.hops() {
+		return
+	}
 	r.snap = r.s.cfg.Snapshot()
 	r.route = r.snap.Match(r.x.Method, hostKey(r.x.Host), r.x.Path)
 	if r.route == nil {

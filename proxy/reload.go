@@ -18,7 +18,8 @@ type Change struct {
 }
 
 // Prepare binds the addresses of c.Listen that are not bound yet. Nothing else changes. Of c, these can change while the server
-// runs: Listen, the limits and timeouts of clients, Grace, Quiet, Deadline and AccessLog; the rest is not looked at. One
+// runs: Listen, the limits and timeouts of clients, the retries, TrustedProxies and Managed, Grace, Quiet, Deadline and AccessLog;
+// the rest is not looked at. One
 // change at a time: the caller sees to that.
 func (s *Server) Prepare(c Config) (*Change, error) {
 	ch := &Change{s: s, config: c.withDefaults()}

@@ -78,7 +78,7 @@ func (r *relay) uploadBody(c *upstream.Conn) {
 
 func (r *relay) uploadDone(c *upstream.Conn) {
 	if r.x.Length == exchange.LengthUnknown {
-		if _, err := c.Write(http1.AppendLastChunk(nil, keptTrailer(r.x.Body.Trailer())), r.timeouts.Idle.Std()); err != nil {
+		if _, err := c.Write(http1.AppendLastChunk(nil, r.conf.managed.keptTrailer(r.x.Body.Trailer())), r.timeouts.Idle.Std()); err != nil {
 			c.RequestSent()
 			return
 		}

@@ -63,6 +63,7 @@ func (s *server) proxyConfig(c *config.Edge) proxy.Config {
 		Limits:      http1.Limits{HeadBytes: l.MaxHeadBytes, Fields: l.MaxHeaderCount},
 		HeadTimeout: l.HeadTimeout.Std(), IdleTimeout: l.IdleTimeout.Std(),
 		MinBodyRate: l.MinBodyRate, WriteTimeout: l.WriteTimeout.Std(), MaxRequests: l.MaxRequestsPerConnection,
+		Via: string(c.Name), TrustedProxies: c.TrustedProxies, Managed: c.Headers.Managed,
 		RetryPercent: c.Retries.BudgetPercent, MinRetries: c.Retries.MinConcurrent,
 		MaxKeptBody: c.Retries.MaxKeptBodyBytes, MaxConnections: l.MaxConnections, MaxConnectionsPerAddress: l.MaxConnectionsPerAddress,
 		Grace: c.Shutdown.Grace.Std(), Deadline: c.Shutdown.Deadline.Std(), Metrics: s.metrics, Logger: s.log,

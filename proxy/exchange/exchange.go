@@ -36,13 +36,24 @@ type Exchange struct {
 	// Client is the peer's address and port, ClientIP the address as text, made once for a connection.
 	Client   netip.AddrPort
 	ClientIP string
+	// Memo is the handler's to keep something in from one request of a connection to the next. Nil where requests of a connection
+	// are handled at the same time.
+	Memo *Memo
 	// Received is when the request's first byte was seen.
 	Received time.Time
+}
+
+// Memo is what a handler keeps with a connection. The zero value holds nothing.
+type Memo struct {
+	// Forwarded is the value of that field for Host and Scheme.
+	Host, Scheme, Forwarded string
 }
 
 // Request is a request's head in a form that all versions of HTTP share. Its strings may be kept.
 type Request struct {
 	Method string
+	// Protocol is the version of HTTP: "1.0", "1.1", "2" or "3". Empty: "1.1".
+	Protocol string
 	// Scheme is "http" or "https".
 	Scheme string
 	// Host is the authority as the client sent it, with its port if it had one. Empty only in HTTP/1.0.

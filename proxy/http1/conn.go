@@ -46,6 +46,7 @@ type conn struct {
 	bodyBytes   atomic.Int64 // that were read
 	stopped     atomic.Bool  // Body.Stop was called
 
+	memo     exchange.Memo
 	requests int // answered on this connection, that under way included
 
 	mu        sync.Mutex // guards the fields below, with the read deadlines that belong to them
@@ -127,7 +128,7 @@ func (c *conn) serveOne() bool {
 	c.msg.reset(c.r, c.head.Length, c.pause)
 	c.x = exchange.Exchange{
 		Request: c.head.Request, Body: (*requestBody)(c), Reply: (*reply)(c),
-		Client: c.client, ClientIP: c.ip, Received: received,
+		Client: c.client, ClientIP: c.ip, Received: received, Memo: &c.memo,
 	}
 	c.x.Scheme = "http"
 	c.handle()

@@ -67,7 +67,7 @@ func (h *requestHead) readLine(line string) *Refusal {
 	default: // CONNECT would make the edge a tunnel to anywhere, TRACE shows fields that scripts must not see
 		return refuse(501, "the method %q is not forwarded", clip(method))
 	}
-	h.Method, h.rawTarget, h.http11 = method, target, version == "HTTP/1.1"
+	h.Method, h.rawTarget, h.http11, h.Protocol = method, target, version == "HTTP/1.1", version[5:]
 	return nil
 }
 
