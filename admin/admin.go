@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package admin serves an edge's admin address: liveness and readiness, metrics, and the API behind `edge status`,
-// `edge get` and `edge explain`. It only reads; what changes the topology goes through etcd. It is never on the way of
-// a client's request, and leaves every answer to the functions that the wiring gives it.
+// `edge get` and `edge explain`. It only reads, but for the reload of the edge's own configuration; what changes the
+// topology goes through etcd. It is never on the way of a client's request, and leaves every answer to the functions that the wiring gives it.
 //
 // Server.Run owns all of the package's goroutines.
 //
@@ -42,6 +42,8 @@ type Config struct {
 	Get         func(topology.Kind) []Item
 	ExplainDNS  func(name string, from netip.Addr) (DNSExplanation, error)
 	ExplainHTTP func(method string, u *url.URL) (HTTPExplanation, error)
+	// Reload puts the configuration file in force as it is now: what changed, or every mistake.
+	Reload func() (changed, mistakes []string)
 	// Metrics writes every metric in Prometheus' text format.
 	Metrics func(io.Writer)
 }
@@ -132,6 +134,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("/api/v1/resources/{kind}/{name...}", s.get)
 	mux.HandleFunc("/api/v1/explain/dns", s.explainDNS)
 	mux.HandleFunc("/api/v1/explain/http", s.explainHTTP)
+	mux.HandleFunc(reloadPath, s.reload)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, "there is no %s here; see /api/v1/status, /metrics, /readyz", r.URL.Path)
 	})
@@ -139,7 +142,7 @@ func (s *Server) Handler() http.Handler {
 }
 
 // guard refuses what a browser could be made to send: another Host than an address (DNS rebinding), and every method
-// but the two that only read.
+// but the two that only read. The reload has a guard of its own.
 func guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -147,6 +150,8 @@ func guard(next http.Handler) http.Handler {
 		switch {
 		case !addressHost(r.Host):
 			refuse(w, http.StatusForbidden, "the admin address must be asked by IP address or as localhost, not as %q", r.Host)
+		case r.Method == http.MethodPost && r.URL.Path == reloadPath:
+			next.ServeHTTP(w, r)
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
 			w.Header().Set("Allow", "GET, HEAD")
 			refuse(w, http.StatusMethodNotAllowed, "the admin API only reads; change the topology with edge apply and edge drain")

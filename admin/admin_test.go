@@ -44,6 +44,7 @@ func answers() Config {
 		ExplainHTTP: func(method string, u *url.URL) (HTTPExplanation, error) {
 			return HTTPExplanation{Method: method, Host: u.Host, Path: u.Path, Node: "n-1"}, nil
 		},
+		Reload:  func() ([]string, []string) { return []string{"log.level"}, nil },
 		Metrics: func(w io.Writer) { io.WriteString(w, "meridian_ready 1\n") },
 	}
 }

@@ -125,7 +125,7 @@ func (d *decoder) text(n *yaml.Node, u encoding.TextUnmarshaler, path string) {
 	if err := u.UnmarshalText([]byte(n.Value)); err != nil {
 		message := err.Error()
 		switch u.(type) {
-		case *netip.Addr, *time.Time:
+		case *netip.Addr, *netip.Prefix, *time.Time:
 			message = fmt.Sprintf("%q is not %s", clip(n.Value), wantText(u))
 		}
 		d.at(n, path, "%s", message)
@@ -136,6 +136,8 @@ func wantText(u encoding.TextUnmarshaler) string {
 	switch u.(type) {
 	case *netip.Addr:
 		return "an IP address, as in 192.0.2.7 or 2001:db8::7"
+	case *netip.Prefix:
+		return "a prefix of IP addresses, as in 10.0.0.0/8 or 2001:db8::/32"
 	case *time.Time:
 		return "a time, as in 2026-11-23T14:00:00Z"
 	}

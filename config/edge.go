@@ -10,7 +10,8 @@ import (
 )
 
 // Edge is the configuration of one `edge serve`. The zero value of a field stands for its default. Exactly one of
-// etcd.endpoints and topology_file says where the topology comes from.
+// etcd.endpoints and topology_file says where the topology comes from. `edge reload` and SIGHUP put a changed file in force
+// while the edge runs, but for name, region, dns.listen, admin.listen, etcd, topology_file and data_dir.
 type Edge struct {
 	// Name is the edge's own, unique over all regions. Required: lower-case letters, digits, '-' and '.', at most 63 bytes.
 	Name topology.EdgeID `json:"name"`
@@ -42,6 +43,13 @@ type Edge struct {
 	AccessLog string `json:"access_log"`
 	// Limits bound what clients can take.
 	Limits Limits `json:"limits"`
+	// TrustedProxies are the addresses, as 10.0.0.0/8, of proxies in front of this edge. What they say of a client in
+	// X-Forwarded-For, -Proto and -Host is believed, and they may send managed headers. At most 64. Empty: nobody.
+	TrustedProxies []netip.Prefix `json:"trusted_proxies,omitempty"`
+	// Headers is what clients may not say.
+	Headers Headers `json:"headers,omitzero"`
+	// Retries bound how much of the traffic may be retries.
+	Retries Retries `json:"retries"`
 	// Shutdown is how the edge ends on SIGTERM.
 	Shutdown Shutdown `json:"shutdown"`
 	// MCP bounds what the edge remembers of MCP sessions.
@@ -105,11 +113,39 @@ type Limits struct {
 	HeadTimeout topology.Duration `json:"head_timeout"`
 	// IdleTimeout is how long a client's connection is kept between two requests. Zero: 1m. 1s to 1h.
 	IdleTimeout topology.Duration `json:"idle_timeout"`
+	// MinBodyRate is how many bytes per second a request's body must bring, over each 20s of waiting for it, until the
+	// answer begins; else: 408. Zero: 500. -1: none. -1 to 1000000.
+	MinBodyRate int `json:"min_body_rate"`
+	// WriteTimeout bounds the time in which a client takes what is written to it, at most 32 KiB at a time; then it is
+	// cut off. Zero: 30s. 100ms to 10m.
+	WriteTimeout topology.Duration `json:"write_timeout"`
+	// MaxRequestsPerConnection bounds the requests of one connection, which ends after the last. Zero: 10000. 1 to
+	// 1000000000.
+	MaxRequestsPerConnection int `json:"max_requests_per_connection"`
 	// MaxConnections bounds the clients' connections at once; beyond it new ones are refused. Zero: 16384. 1 to 10000000.
 	MaxConnections int `json:"max_connections"`
 	// MaxConnectionsPerAddress bounds those of one client address. Zero: 4096. 1 to MaxConnections. Many people can be
 	// behind one address.
 	MaxConnectionsPerAddress int `json:"max_connections_per_address"`
+}
+
+// Headers is what clients may not say.
+type Headers struct {
+	// Managed are further header names that no client may send, also not with "_" or "." for "-" nor in trailers, such as
+	// X-Auth-User: they are dropped unless a trusted proxy sends them. At most 64, each of at most 64 bytes.
+	Managed []string `json:"managed,omitempty"`
+}
+
+// Retries bound how much of a pool's traffic may be retries, so that failing nodes are not finished off by them.
+type Retries struct {
+	// BudgetPercent is how many retries there may be for 100 requests under way, streams not counted. A request that reached
+	// no node is tried elsewhere without counting. Zero: 20. 1 to 100.
+	BudgetPercent int `json:"budget_percent"`
+	// MinConcurrent is how many retries there may be at once however few requests there are. Zero: 3. 1 to 1000.
+	MinConcurrent int `json:"min_concurrent"`
+	// MaxKeptBodyBytes is up to which size a request's body is kept for another try. Zero: 65536. 1024 to 16777216. Each
+	// request with a body may take that much memory.
+	MaxKeptBodyBytes int `json:"max_kept_body_bytes"`
 }
 
 // Shutdown is how the edge ends.
@@ -154,6 +190,9 @@ func (e Edge) WithDefaults() Edge {
 	e.Advertise = e.advertise()
 	e.HTTPS = e.HTTPS.withDefaults()
 	e.Limits = e.Limits.withDefaults()
+	count(&e.Retries.BudgetPercent, 20)
+	count(&e.Retries.MinConcurrent, 3)
+	count(&e.Retries.MaxKeptBodyBytes, 64<<10)
 	e.Shutdown.Deadline = topology.Duration(e.Shutdown.Deadline.Or(30 * time.Second))
 	count(&e.MCP.MaxSessions, 1_000_000)
 	e.MCP.SessionIdle = topology.Duration(e.MCP.SessionIdle.Or(time.Hour))
@@ -165,6 +204,9 @@ func (l Limits) withDefaults() Limits {
 	count(&l.MaxHeaderCount, 100)
 	l.HeadTimeout = topology.Duration(l.HeadTimeout.Or(10 * time.Second))
 	l.IdleTimeout = topology.Duration(l.IdleTimeout.Or(time.Minute))
+	count(&l.MinBodyRate, 500)
+	l.WriteTimeout = topology.Duration(l.WriteTimeout.Or(30 * time.Second))
+	count(&l.MaxRequestsPerConnection, 10000)
 	count(&l.MaxConnections, 16384)
 	count(&l.MaxConnectionsPerAddress, min(4096, l.MaxConnections))
 	return l

@@ -54,8 +54,10 @@ func TestShortConfigurationGetsTheDefaults(t *testing.T) {
 		AccessLog: "off",
 		Limits: config.Limits{
 			MaxHeadBytes: 32768, MaxHeaderCount: 100, HeadTimeout: topology.Duration(10 * time.Second),
-			IdleTimeout: topology.Duration(time.Minute), MaxConnections: 16384, MaxConnectionsPerAddress: 4096,
+			IdleTimeout: topology.Duration(time.Minute), MinBodyRate: 500, WriteTimeout: topology.Duration(30 * time.Second),
+			MaxRequestsPerConnection: 10000, MaxConnections: 16384, MaxConnectionsPerAddress: 4096,
 		},
+		Retries:  config.Retries{BudgetPercent: 20, MinConcurrent: 3, MaxKeptBodyBytes: 65536},
 		Shutdown: config.Shutdown{Deadline: topology.Duration(30 * time.Second)},
 		MCP:      config.MCP{MaxSessions: 1_000_000, SessionIdle: topology.Duration(time.Hour)},
 		Log:      config.Log{Level: "info"},
@@ -133,8 +135,15 @@ limits:
   max_header_count: 100
   head_timeout: 10s
   idle_timeout: 1m0s
+  min_body_rate: 500
+  write_timeout: 30s
+  max_requests_per_connection: 10000
   max_connections: 16384
   max_connections_per_address: 4096
+retries:
+  budget_percent: 20
+  min_concurrent: 3
+  max_kept_body_bytes: 65536
 shutdown:
   grace: 0s
   deadline: 30s

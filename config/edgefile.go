@@ -13,6 +13,11 @@ import (
 // every mistake. Each override, in order, may change what the file says before it is checked: a command's flags do. An
 // empty b stands for a file without fields. file is only named in problems.
 func ParseEdge(file string, b []byte, overrides ...func(*Edge)) (*Edge, []Problem) {
+	return parseEdge(file, b, overrides, func(*Edge) []Problem { return nil })
+}
+
+// parseEdge is ParseEdge with a further check of the whole.
+func parseEdge(file string, b []byte, overrides []func(*Edge), check func(*Edge) []Problem) (*Edge, []Problem) {
 	d := newDecoder(&report{file: file})
 	e, root := &Edge{}, &yaml.Node{Kind: yaml.MappingNode, Line: 1, Column: 1}
 	roots := d.documents(b, maxEdgeBytes)
@@ -31,7 +36,7 @@ func ParseEdge(file string, b []byte, overrides ...func(*Edge)) (*Edge, []Proble
 		o(e)
 	}
 	full := e.WithDefaults()
-	d.addEdge(root, full.Validate())
+	d.addEdge(root, append(full.Validate(), check(&full)...))
 	if len(d.found) > 0 {
 		return nil, d.problems()
 	}

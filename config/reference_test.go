@@ -113,6 +113,8 @@ func form(t reflect.Type) string {
 	switch t {
 	case reflect.TypeFor[netip.Addr]():
 		return "IP address"
+	case reflect.TypeFor[netip.Prefix]():
+		return "IP prefix"
 	case reflect.TypeFor[time.Time]():
 		return "time"
 	case reflect.TypeFor[topology.Duration]():
@@ -123,6 +125,8 @@ func form(t reflect.Type) string {
 		return "list of " + form(t.Elem())
 	case reflect.Map:
 		return "mapping to " + form(t.Elem())
+	case reflect.Bool:
+		return "true or false"
 	case reflect.Int:
 		return "whole number"
 	case reflect.Float64:

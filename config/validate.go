@@ -32,6 +32,7 @@ func (e *Edge) Validate() []Problem {
 		v.path(field, path)
 	}
 	v.limits(e)
+	v.headers(e)
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, e.Log.Level) {
 		v.mistake("log.level", "%q is not a level; want debug, info, warn or error", clip(e.Log.Level))
 	}
@@ -142,8 +143,14 @@ func (v *validator) limits(e *Edge) {
 	v.integer("limits.max_header_count", l.MaxHeaderCount, 10, 1000)
 	v.duration("limits.head_timeout", l.HeadTimeout, 100*time.Millisecond, 5*time.Minute)
 	v.duration("limits.idle_timeout", l.IdleTimeout, time.Second, time.Hour)
+	v.integer("limits.min_body_rate", l.MinBodyRate, -1, 1_000_000)
+	v.duration("limits.write_timeout", l.WriteTimeout, 100*time.Millisecond, 10*time.Minute)
+	v.integer("limits.max_requests_per_connection", l.MaxRequestsPerConnection, 1, 1_000_000_000)
 	v.integer("limits.max_connections", l.MaxConnections, 1, 10_000_000)
 	v.integer("limits.max_connections_per_address", l.MaxConnectionsPerAddress, 1, max(1, l.MaxConnections))
+	v.integer("retries.budget_percent", e.Retries.BudgetPercent, 1, 100)
+	v.integer("retries.min_concurrent", e.Retries.MinConcurrent, 1, 1000)
+	v.integer("retries.max_kept_body_bytes", e.Retries.MaxKeptBodyBytes, 1024, 16<<20)
 	v.duration("shutdown.grace", e.Shutdown.Grace, 0, 10*time.Minute)
 	v.duration("shutdown.deadline", e.Shutdown.Deadline, 100*time.Millisecond, time.Hour)
 	v.integer("mcp.max_sessions", e.MCP.MaxSessions, 1, 10_000_000)

@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"meridian/topology"
@@ -32,7 +33,7 @@ const (
 // It has a lock per shard and not one without locks: a look-up also moves the session to the young end of the shard's
 // list, so it writes anyway, and with 64 shards two requests rarely meet.
 type Sessions struct {
-	idle   time.Duration
+	idle   atomic.Int64 // nanoseconds
 	seed   maphash.Seed
 	shards []shard
 	nodes  nodeCounts
@@ -73,7 +74,8 @@ func NewSessions(most int, idle time.Duration) *Sessions {
 	for n < maxShards && most/(n*2) >= minShardSessions {
 		n *= 2
 	}
-	s := &Sessions{idle: idle, seed: maphash.MakeSeed(), shards: make([]shard, n)}
+	s := &Sessions{seed: maphash.MakeSeed(), shards: make([]shard, n)}
+	s.idle.Store(int64(idle))
 	for i := range s.shards {
 		s.shards[i].most = (most + i) / n // the sum over the shards is most
 		s.shards[i].byKey = map[sessionKey]*session{}
@@ -124,7 +126,7 @@ func (s *Sessions) Lookup(pool topology.PoolID, id string, now time.Time) (topol
 	if e == nil {
 		return "", false
 	}
-	if e.node.dropped.Load() || now.UnixNano()-e.used > int64(s.idle) {
+	if e.node.dropped.Load() || now.UnixNano()-e.used > s.idle.Load() {
 		s.forgetLocked(sh, e)
 		return "", false
 	}
@@ -180,7 +182,7 @@ func (s *Sessions) DropNode(node topology.NodeID) int { return s.nodes.drop(node
 // expireLocked forgets up to steps sessions of the shard that are idle or of a dropped node, the oldest first.
 func (s *Sessions) expireLocked(sh *shard, now time.Time, steps int) (n int) {
 	for ; n < steps && sh.oldest != nil; n++ {
-		if e := sh.oldest; now.UnixNano()-e.used <= int64(s.idle) && !e.node.dropped.Load() {
+		if e := sh.oldest; now.UnixNano()-e.used <= s.idle.Load() && !e.node.dropped.Load() {
 			break
 		}
 		s.forgetLocked(sh, sh.oldest)

@@ -15,9 +15,9 @@ const (
 	logBatch = 64 << 10 // bytes that are written at once
 )
 
-// accessLog writes lines from one goroutine. A nil *accessLog writes none.
+// accessLog writes lines from one goroutine.
 type accessLog struct {
-	w       io.Writer
+	w       atomic.Pointer[io.Writer] // nil: none is wanted
 	lines   chan *[]byte
 	pool    sync.Pool
 	dropped atomic.Uint64
@@ -25,13 +25,12 @@ type accessLog struct {
 }
 
 func newAccessLog(w io.Writer) *accessLog {
-	if w == nil {
-		return nil
+	a := &accessLog{
+		lines: make(chan *[]byte, logQueue),
+		pool:  sync.Pool{New: func() any { b := make([]byte, 0, 512); return &b }},
 	}
-	return &accessLog{
-		w: w, lines: make(chan *[]byte, logQueue),
-		pool: sync.Pool{New: func() any { b := make([]byte, 0, 512); return &b }},
-	}
+	a.to(w)
+	return a
 }
 
 // add queues a line, or drops it. It never waits.
@@ -48,9 +47,6 @@ func (a *accessLog) add(l *line, d *record) {
 
 // run writes lines until ctx ends, and then those that are queued.
 func (a *accessLog) run(ctx context.Context) {
-	if a == nil {
-		return
-	}
 	batch := make([]byte, 0, logBatch)
 	for {
 		select {
@@ -81,7 +77,11 @@ func (a *accessLog) write(batch []byte, b *[]byte) []byte {
 			default:
 			}
 		}
-		if _, err := a.w.Write(batch); err != nil {
+		w := a.w.Load()
+		if w == nil {
+			return batch // it was turned off meanwhile
+		}
+		if _, err := (*w).Write(batch); err != nil {
 			a.failed.Add(1) // there is nobody to tell; the counter is on /metrics
 		}
 		return batch

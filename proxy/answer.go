@@ -66,7 +66,7 @@ func (r *relay) reply(status int, h exchange.Header, body []byte) {
 	w := r.x.Reply
 	r.record.status = status
 	r.record.own = true
-	if err := w.WriteHead(&exchange.Head{Status: status, Header: h, Length: int64(len(body))}); err != nil {
+	if err := w.WriteHead(&exchange.Head{Status: status, Header: h, Length: int64(len(body)), Close: r.last}); err != nil {
 		r.abort()
 		return
 	}

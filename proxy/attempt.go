@@ -34,13 +34,19 @@ type failure struct {
 
 // balance has a node picked and tries it, then others, up to the route's tries and its time to the first byte. The contract: a
 // request is tried again only if no byte of an answer has come, and either no byte of the request was sent, or its method
-// may be repeated (RFC 9110, section 9.2.2) and all of its body is at hand. A POST that was sent once is never sent twice.
+// may be repeated (RFC 9110, section 9.2.2) and all of its body is at hand. A POST that was sent once is never sent twice. Retries
+// of what was sent must also fit the pool's budget.
 func (r *relay) balance() {
 	giveUp := r.x.Received.Add(r.timeouts.FirstByte.Std())
 	var last failure
+	var res result
 	for {
 		at := time.Now()
-		if r.nTried >= r.route.EffectiveTries() || r.nTried > 0 && at.After(giveUp) {
+		if r.isLate() {
+			r.cutShort()
+			return
+		}
+		if r.nTried >= r.route.EffectiveTries() || r.nTried > 0 && (at.After(giveUp) || !r.mayRepeat(res)) {
 			r.fail(last)
 			return
 		}
@@ -53,7 +59,9 @@ func (r *relay) balance() {
 			}
 			return
 		}
-		var res result
+		if r.nTried > 0 {
+			r.metrics.retries.Inc()
+		}
 		res, last = r.tryNode(lease)
 		if res == finished {
 			return
@@ -61,7 +69,6 @@ func (r *relay) balance() {
 		r.tried[r.nTried] = r.node.Name
 		r.nTried++
 		r.endLease()
-		r.metrics.retries.Inc()
 	}
 }
 
@@ -166,11 +173,11 @@ func (r *relay) exchange(c *upstream.Conn) (result, failure) {
 // again, and it is all that was read. The error is that of a body that is malformed so far: no node sees that request.
 func (r *relay) takeArrived() error {
 	r.whole = r.whole || r.x.Length == exchange.LengthNone
-	for !r.whole && len(r.body) < maxKeptBody {
+	for !r.whole && len(r.body) < r.conf.MaxKeptBody {
 		if len(r.body) == cap(r.body) {
 			r.body = slices.Grow(r.body, 4096)
 		}
-		room := r.body[len(r.body):min(cap(r.body), maxKeptBody)]
+		room := r.body[len(r.body):min(cap(r.body), r.conf.MaxKeptBody)]
 		n, err := r.x.Body.ReadArrived(room)
 		r.body = r.body[:len(r.body)+n]
 		switch {
@@ -187,7 +194,7 @@ func (r *relay) takeArrived() error {
 
 // appendRequest appends the request's head and what is at hand of its body, to be sent in one write.
 func (r *relay) appendRequest(dst []byte) []byte {
-	r.fields = appendRequestFields(r.fields[:0], r.x)
+	r.fields = r.appendRequestFields(r.fields[:0])
 	if r.upgrade != "" {
 		r.fields = appendUpgrade(r.fields, r.upgrade)
 	}
@@ -203,7 +210,7 @@ func (r *relay) appendRequest(dst []byte) []byte {
 	}
 	dst = http1.AppendChunk(dst, r.body)
 	if r.whole {
-		dst = http1.AppendLastChunk(dst, keptTrailer(r.x.Body.Trailer()))
+		dst = http1.AppendLastChunk(dst, r.conf.managed.keptTrailer(r.x.Body.Trailer()))
 	}
 	return dst
 }
@@ -261,8 +268,7 @@ func (r *relay) ended() {
 		r.record.err = "the client left"
 		r.abort()
 	case cut:
-		r.record.err = "the node's drain reached its deadline"
-		r.answer(503, 1, "pool %s: the node was drained before it answered", r.pool.Name)
+		r.cutShort()
 	default:
 		r.badBody()
 	}

@@ -17,7 +17,7 @@ import (
 func (r *relay) relayAnswer(c *upstream.Conn, resp *http1.Response) {
 	r.record.firstByte = time.Since(r.x.Received)
 	r.learn(resp)
-	r.fields = appendKept(r.fields[:0], resp.Header, responseFate)
+	r.fields = appendKept(r.fields[:0], resp.Header)
 	status := resp.Status
 	r.head = exchange.Head{Status: status, Header: r.fields, Length: resp.Length}
 	err := r.x.Reply.WriteHead(&r.head)
@@ -49,7 +49,7 @@ func (r *relay) inform(h *exchange.Head) error {
 	if !ok {
 		return nil
 	}
-	r.fields = appendKept(r.fields[:0], h.Header, responseFate)
+	r.fields = appendKept(r.fields[:0], h.Header)
 	err := w.Inform(h.Status, r.fields)
 	if err != nil {
 		r.ClientGone()
@@ -92,7 +92,7 @@ func (r *relay) relayBody(body *http1.Message) error {
 
 func (r *relay) answerTrailer(body *http1.Message) exchange.Header {
 	if t := body.Trailer(); len(t) > 0 {
-		return keptTrailer(t)
+		return r.conf.managed.keptTrailer(t)
 	}
 	return nil
 }
@@ -111,7 +111,8 @@ func (r *relay) brokenAnswer(err error) {
 		r.record.err = "the client left"
 		r.s.cfg.Observe(r.node.Name, health.ClientGone, "")
 	case cut:
-		r.record.err = "the node's drain reached its deadline"
+		r.cutShort()
+		return
 	default:
 		r.s.cfg.Observe(r.node.Name, health.GatewayError, "the answer broke off: "+err.Error())
 		if !r.x.Reply.Started() {
@@ -141,6 +142,7 @@ func (r *relay) learn(resp *http1.Response) {
 	}
 	if r.longLived() && isEventStream(resp.Header.Get("Content-Type")) {
 		r.lease.Stream()
+		r.leaveBudget()
 	}
 }
 

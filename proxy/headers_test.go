@@ -12,6 +12,22 @@ import (
 	"meridian/proxy/exchange"
 )
 
+// said is what the edge says of a plain client.
+var said = exchange.Header{
+	{Name: "X-Forwarded-For", Value: "192.0.2.1"}, {Name: "X-Forwarded-Proto", Value: "http"}, {Name: "X-Forwarded-Host", Value: "a.test"},
+	{Name: "Forwarded", Value: `for=192.0.2.1;host="a.test";proto=http`}, {Name: "Via", Value: "1.1 meridian"},
+}
+
+// relayOf returns a relay as far as header fields need one.
+func relayOf(x *exchange.Exchange, change ...func(*Config)) *relay {
+	c := Config{Managed: []string{"X-Auth-User", "X-Authenticated-User"}}
+	for _, f := range change {
+		f(&c)
+	}
+	c = c.withDefaults()
+	return &relay{s: &Server{cfg: c, via: newVia(c.Via)}, conf: &c, x: x, origin: c.originOf(x)}
+}
+
 func TestWhatOfARequestsFieldsReachesTheNode(t *testing.T) {
 	for _, c := range []struct{ name, in, want string }{
 		{"plain", "Accept: a; X-B: c; x-b: d", "Accept: a; X-B: c; x-b: d"},
@@ -21,12 +37,13 @@ func TestWhatOfARequestsFieldsReachesTheNode(t *testing.T) {
 			"Authorization: a; Cookie: b; Content-Type: c; Mcp-Session-Id: d"},
 		{"what the edge says", "X-Forwarded-For: 6.6.6.6; x-forwarded-proto: https; X-FORWARDED-HOST: evil; Forwarded: for=6.6.6.6; X-Real-IP: 6.6.6.6; X-Forwarded-Prefix: /", ""},
 		{"what passes for another path or method", "X-Original-URL: /admin; X-Rewrite-URL: /admin; X-HTTP-Method-Override: DELETE; CF-Connecting-IP: 6.6.6.6; True-Client-IP: 6.6.6.6", ""},
+		{"managed by configuration", "X-Auth-User: admin; X_Auth_User: admin; x.authenticated.user: admin; X-Auth-Users: x", "X-Auth-Users: x"},
 		{"other spellings", "X_Forwarded_For: 6.6.6.6; X.Forwarded.For: 6.6.6.6; X-Forwarded_Proto: https; Content_Length: 9; Transfer.Encoding: chunked; Mcp_Session_Id: x; Authorization_: y", "Authorization_: y"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			x := &exchange.Exchange{Request: exchange.Request{Scheme: "http", Host: "a.test", Header: parse(c.in)}, ClientIP: "192.0.2.1"}
-			want := append(parse(c.want), parse("X-Forwarded-For: 192.0.2.1; X-Forwarded-Proto: http; X-Forwarded-Host: a.test")...)
-			if diff := cmp.Diff(want, appendRequestFields(nil, x)); diff != "" {
+			want := append(parse(c.want), said...)
+			if diff := cmp.Diff(want, relayOf(x).appendRequestFields(nil)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -35,7 +52,7 @@ func TestWhatOfARequestsFieldsReachesTheNode(t *testing.T) {
 
 func TestWhatOfAnAnswersFieldsReachesTheClient(t *testing.T) {
 	in := parse("Connection: keep-alive, X-One; X-One: 1; Keep-Alive: timeout=5; Set-Cookie: a; Set-Cookie: b; Upgrade: h2c; Trailer: x; Proxy-Authenticate: x; Server: s; X_Two: 2")
-	if diff := cmp.Diff(parse("Set-Cookie: a; Set-Cookie: b; Server: s; X_Two: 2"), appendKept(nil, in, responseFate)); diff != "" {
+	if diff := cmp.Diff(parse("Set-Cookie: a; Set-Cookie: b; Server: s; X_Two: 2"), appendKept(nil, in)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -53,9 +70,10 @@ func parse(s string) (h exchange.Header) {
 }
 
 func TestForwardingAllocatesNothing(t *testing.T) {
-	x := &exchange.Exchange{Request: exchange.Request{Scheme: "http", Host: "a.test", Header: parse("Accept: a; X-B: c; Connection: close; User_Agent: x")}, ClientIP: "192.0.2.1"}
+	x := &exchange.Exchange{Request: exchange.Request{Scheme: "http", Host: "a.test", Header: parse("Accept: a; X-B: c; Connection: close; User_Agent: x")}, ClientIP: "192.0.2.1", Memo: &exchange.Memo{}}
+	r := relayOf(x)
 	dst := make(exchange.Header, 0, 16)
-	if got := testing.AllocsPerRun(100, func() { dst = appendRequestFields(dst[:0], x) }); got > 0 && !raceEnabled {
+	if got := testing.AllocsPerRun(100, func() { dst = r.appendRequestFields(dst[:0]) }); got > 0 && !raceEnabled {
 		t.Errorf("%v allocations", got)
 	}
 }
@@ -72,6 +90,7 @@ func TestTheNodeSeesOnlyWhatTheEdgeWrites(t *testing.T) {
 	c := testnet.Dial(t, e.addr)
 	c.Send("\r\nPOST http://a.test/x?y HTTP/1.1\r\nTransfer-Encoding:CHUNKED\r\nhost:  a.test\t\r\nX:\ty  \r\n\r\n003;ext=1\r\nabc\r\n000\r\n\r\n")
 	want := "POST /x?y HTTP/1.1\r\nHost: a.test\r\nX: y\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: a.test\r\n" +
+		"Forwarded: for=127.0.0.1;host=\"a.test\";proto=http\r\nVia: 1.1 meridian\r\n" +
 		"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
 	if diff := cmp.Diff(want, <-got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -118,7 +118,7 @@ func (r *relay) stick(node topology.NodeID) {
 			return
 		}
 		r.endLease()
-		again := res == unanswered && try < r.route.EffectiveTries() || time.Now().Before(until)
+		again := res == unanswered && try < r.route.EffectiveTries() && r.mayRepeat(res) || time.Now().Before(until)
 		if !again || !r.pauseHeld() {
 			r.refuse(mcp.Unavailable)
 			return

@@ -11,6 +11,7 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 
+	"meridian/balancer"
 	"meridian/topology"
 )
 
@@ -28,14 +29,16 @@ type proxyMetrics struct {
 
 // poolMetrics are those of one pool. The pool "" stands for requests that no route takes.
 type poolMetrics struct {
-	classes      [6]*metrics.Counter // by the status's first digit; 0: no status was sent
-	duration     *metrics.Histogram
-	firstByte    *metrics.Histogram
-	tunnels      *metrics.Counter
-	retries      *metrics.Counter
-	staleRetries *metrics.Counter
-	aborted      *metrics.Counter
-	edgeErrors   *metrics.Counter
+	classes        [6]*metrics.Counter // by the status's first digit; 0: no status was sent
+	duration       *metrics.Histogram
+	firstByte      *metrics.Histogram
+	tunnels        *metrics.Counter
+	retries        *metrics.Counter
+	staleRetries   *metrics.Counter
+	retriesRefused *metrics.Counter
+	budget         balancer.Budget
+	aborted        *metrics.Counter
+	edgeErrors     *metrics.Counter
 }
 
 func newMetrics(set *metrics.Set, s *Server) *proxyMetrics {
@@ -60,10 +63,8 @@ func newMetrics(set *metrics.Set, s *Server) *proxyMetrics {
 	gauge("meridian_upstream_reuses_total", func() float64 { return float64(s.upstream.Stats().Reused) })
 	gauge("meridian_upstream_stale_total", func() float64 { return float64(s.upstream.Stats().Stale) })
 	gauge("meridian_upstream_idle_connections", func() float64 { return float64(s.upstream.Stats().Idle) })
-	if s.log != nil {
-		gauge("meridian_access_log_dropped_total", func() float64 { return float64(s.log.dropped.Load()) })
-		gauge("meridian_access_log_errors_total", func() float64 { return float64(s.log.failed.Load()) })
-	}
+	gauge("meridian_access_log_dropped_total", func() float64 { return float64(s.log.dropped.Load()) })
+	gauge("meridian_access_log_errors_total", func() float64 { return float64(s.log.failed.Load()) })
 	return m
 }
 
@@ -86,14 +87,16 @@ func (m *proxyMetrics) of(id topology.PoolID) *poolMetrics {
 
 func (m *proxyMetrics) newPool(id topology.PoolID) *poolMetrics {
 	p := &poolMetrics{
-		duration:     m.set.GetOrCreateHistogram(fmt.Sprintf("meridian_http_request_duration_seconds{pool=%q}", id)),
-		firstByte:    m.set.GetOrCreateHistogram(fmt.Sprintf("meridian_http_first_byte_seconds{pool=%q}", id)),
-		tunnels:      m.set.GetOrCreateCounter(fmt.Sprintf("meridian_http_tunnels_total{pool=%q}", id)),
-		retries:      m.set.GetOrCreateCounter(fmt.Sprintf("meridian_http_retries_total{pool=%q}", id)),
-		staleRetries: m.set.GetOrCreateCounter(fmt.Sprintf("meridian_http_stale_retries_total{pool=%q}", id)),
-		aborted:      m.set.GetOrCreateCounter(fmt.Sprintf("meridian_http_aborted_total{pool=%q}", id)),
-		edgeErrors:   m.set.GetOrCreateCounter(fmt.Sprintf("meridian_http_own_answers_total{pool=%q}", id)),
+		duration:       m.set.GetOrCreateHistogram(fmt.Sprintf("meridian_http_request_duration_seconds{pool=%q}", id)),
+		firstByte:      m.set.GetOrCreateHistogram(fmt.Sprintf("meridian_http_first_byte_seconds{pool=%q}", id)),
+		tunnels:        m.set.GetOrCreateCounter(fmt.Sprintf("meridian_http_tunnels_total{pool=%q}", id)),
+		retries:        m.set.GetOrCreateCounter(fmt.Sprintf("meridian_http_retries_total{pool=%q}", id)),
+		staleRetries:   m.set.GetOrCreateCounter(fmt.Sprintf("meridian_http_stale_retries_total{pool=%q}", id)),
+		retriesRefused: m.set.GetOrCreateCounter(fmt.Sprintf("meridian_http_retries_refused_total{pool=%q}", id)),
+		aborted:        m.set.GetOrCreateCounter(fmt.Sprintf("meridian_http_aborted_total{pool=%q}", id)),
+		edgeErrors:     m.set.GetOrCreateCounter(fmt.Sprintf("meridian_http_own_answers_total{pool=%q}", id)),
 	}
+	m.set.GetOrCreateGauge(fmt.Sprintf("meridian_http_retrying{pool=%q}", id), func() float64 { return float64(p.budget.Retrying()) })
 	for i := range p.classes {
 		class := "none"
 		if i > 0 {

@@ -84,8 +84,9 @@ func TestMetricsCountRequestsByPoolAndClass(t *testing.T) {
 	c := testnet.Dial(t, e.addr)
 	c.Send("BAD\r\n\r\n")
 	c.ReadAll()
-	testnet.Wait(t, "the requests to be counted, which is after their answers", func() bool {
-		return e.s.metrics.inFlight.Load() == 0 && e.s.metrics.of("mcp").edgeErrors.Get() == 1
+	testnet.Wait(t, "the requests to be counted", func() bool { // that is after their answers
+		m := e.s.metrics
+		return m.inFlight.Load() == 0 && m.of("web").classes[4].Get() == 1 && m.of("mcp").classes[5].Get() == 1
 	})
 	var b bytes.Buffer
 	set.WritePrometheus(&b)

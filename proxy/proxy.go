@@ -19,6 +19,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -40,7 +41,7 @@ type Config struct {
 	Listen []string
 	// ListenTLS are the addresses to take clients with TLS on. It needs TLS.
 	ListenTLS []string
-	// TLS has the certificates.
+	// TLS has the certificates. It must be set from the start where ListenTLS may come later: see Prepare.
 	TLS *tlsconf.Store
 	// HandshakeTimeout bounds a TLS handshake. Zero: 10s.
 	HandshakeTimeout time.Duration
@@ -57,12 +58,32 @@ type Config struct {
 	// Stopping is called when a graceful stop begins, before Grace, so that readiness can turn false. Nil: nobody is.
 	Stopping func()
 
+	// Via is the name by which the edge puts itself into Via and knows a request again that comes through it twice. It must be
+	// a token, one of its own for each edge. Empty: "meridian".
+	Via string
+	// TrustedProxies are the proxies in front of the edge whose word on clients is taken. Empty: nobody's.
+	TrustedProxies []netip.Prefix
+	// Managed are further header names that no client may send, in any spelling; those of a trusted proxy pass.
+	Managed []string
+
 	// Limits bound a request's head; see http1.Limits for the defaults.
 	Limits http1.Limits
 	// HeadTimeout bounds the time for a request's head. Zero: 10s.
 	HeadTimeout time.Duration
 	// IdleTimeout is how long a client's connection may wait for its next request. Zero: 60s.
 	IdleTimeout time.Duration
+	// MinBodyRate is how many bytes per second a request's body must bring. Zero: 500. Negative: none. See http1.Config.
+	MinBodyRate int
+	// WriteTimeout bounds the time in which a client takes what is written to it. Zero: 30s.
+	WriteTimeout time.Duration
+	// MaxRequests bounds the requests of one client connection. Zero: 10000.
+	MaxRequests int
+	// RetryPercent is how many of 100 requests under way to a pool may be retries of what was sent. Zero: 20.
+	RetryPercent int
+	// MinRetries is how many may be so however few are under way. Zero: 3.
+	MinRetries int
+	// MaxKeptBody is up to which size a request's body is kept for another try. Zero: 64 KiB, nearly all MCP and API calls.
+	MaxKeptBody int
 	// MaxConnections bounds the clients' connections. Zero: 16384.
 	MaxConnections int
 	// MaxConnectionsPerAddress bounds those of one client address. Zero: 4096.
@@ -84,11 +105,14 @@ type Config struct {
 	Metrics *metrics.Set
 	// Logger is for what no caller is told. Nil: discarded.
 	Logger *slog.Logger
+
+	managed managed // made of Managed
 }
 
 // Server is the data plane of one edge.
 type Server struct {
-	cfg      Config
+	cfg      Config                 // as the server began; what Prepare can change is in live
+	live     atomic.Pointer[Config] // in force
 	engine   *http1.Server
 	http2    *http2.Server // of the connections that engine hands over
 	upstream *upstream.Pool
@@ -97,6 +121,7 @@ type Server struct {
 	relays   registry
 	tunnels  tunnels
 	front    front
+	via      via
 	stopping atomic.Bool
 }
 
@@ -113,18 +138,13 @@ func New(c Config) (*Server, error) {
 	}
 	c = c.withDefaults()
 	s := &Server{cfg: c, upstream: upstream.NewPool(upstream.Config{IdleTimeout: c.UpstreamIdle, Limits: c.Limits})}
-	s.engine = http1.NewServer(http1.Config{
-		Handler: s.handle, Limits: c.Limits, HeadTimeout: c.HeadTimeout, IdleTimeout: c.IdleTimeout, HandshakeTimeout: c.HandshakeTimeout,
-		MaxConnections: c.MaxConnections, MaxConnectionsPerAddress: c.MaxConnectionsPerAddress,
-		Refused: s.refused, Panicked: s.panicked, HTTP2: s.serveHTTP2,
-	})
-	s.http2 = http2.NewServer(http2.Config{
-		Handler: s.handle, Limits: c.Limits, HeadTimeout: c.HeadTimeout, IdleTimeout: c.IdleTimeout,
-		Refused: s.refused, Panicked: s.panicked,
-	})
+	s.live.Store(&c)
+	s.engine = http1.NewServer(s.http1Config(&c))
+	s.http2 = http2.NewServer(s.http2Config(&c))
 	s.log = newAccessLog(c.AccessLog)
 	s.metrics = newMetrics(c.Metrics, s)
 	s.relays.init()
+	s.via = newVia(c.Via)
 	return s, nil
 }
 
@@ -140,6 +160,19 @@ func (c Config) withDefaults() Config {
 	}
 	if c.IdleTimeout <= 0 {
 		c.IdleTimeout = time.Minute
+	}
+	if c.RetryPercent <= 0 {
+		c.RetryPercent = 20
+	}
+	if c.MinRetries <= 0 {
+		c.MinRetries = 3
+	}
+	if c.Via == "" {
+		c.Via = "meridian"
+	}
+	c.managed = newManaged(c.Managed)
+	if c.MaxKeptBody <= 0 {
+		c.MaxKeptBody = 64 << 10
 	}
 	if c.Deadline <= 0 {
 		c.Deadline = 30 * time.Second
@@ -158,7 +191,7 @@ func (c Config) withDefaults() Config {
 
 // serveHTTP2 serves a connection on which HTTP/2 is spoken.
 func (s *Server) serveHTTP2(h http1.Handover) {
-	s.http2.Serve(h.Conn, h.Read, http2.Peer{Addr: h.Client, Scheme: h.Scheme, ServerName: h.ServerName})
+	s.http2.Serve(h.Conn, h.Read, http2.Peer{Addr: h.Client, Scheme: h.Scheme, ServerName: h.ServerName, OnLeave: h.OnLeave})
 }
 
 // panicked logs a handler's panic: it is a fault of ours that cost one request.

@@ -40,7 +40,7 @@ func (s *Server) finish(r *relay) {
 		m = s.metrics.of("")
 	}
 	m.done(&r.record, took)
-	if s.log == nil {
+	if !s.log.on() {
 		return
 	}
 	l := line{at: r.x.Received, client: r.x.ClientIP, method: r.x.Method, host: r.x.Host, path: r.x.Path, took: took}
@@ -54,7 +54,7 @@ func (s *Server) finish(r *relay) {
 // refused is told by the engine of a request that it did not take.
 func (s *Server) refused(client netip.AddrPort, f *http1.Refusal) {
 	s.metrics.refused.Inc()
-	if s.log == nil {
+	if !s.log.on() {
 		return
 	}
 	s.log.add(&line{at: time.Now(), client: client.Addr().String()}, &record{status: f.Status, err: f.Reason, own: true})

@@ -18,19 +18,18 @@ import (
 // maxTries bounds a route's tries (topology.Route.Tries).
 const maxTries = 10
 
-// maxKeptBody is up to which size a request's body is kept for another try. Ours: nearly all MCP and API calls.
-const maxKeptBody = 64 << 10
-
 // relay is one request on its way to a node and back. The goroutine of the handler owns it; the fields below mu are also
 // touched by the client's watcher, the upload and CutNode. Relays are pooled, and so are their buffers.
 type relay struct {
 	s        *Server
+	conf     *Config // in force when the request came
 	x        *exchange.Exchange
 	snap     *topology.Snapshot
 	route    *topology.Route
 	pool     *topology.Pool
 	metrics  *poolMetrics
 	timeouts topology.Timeouts
+	origin   origin
 
 	class   mcp.Class // for MCP pools
 	isMCP   bool
@@ -50,6 +49,13 @@ type relay struct {
 	uploading sync.WaitGroup
 	upload    uploadState
 
+	capped cappedBody // of a route that bounds a body of unknown length
+	last   bool       // the client's connection takes no further request
+	clock  clock
+
+	budgeted bool // counted as live traffic of the pool
+	retrying bool // and as a retry
+
 	upgrade string // the protocol that the request asks to switch to, or ""
 
 	record  record
@@ -63,6 +69,7 @@ type relay struct {
 	tunnel *tunnel.Tunnel // to be ended instead, once there is one
 	gone   bool
 	wasCut bool
+	late   bool // the request took too long
 }
 
 var relayPool = sync.Pool{New: func() any {
@@ -75,7 +82,7 @@ var relayPool = sync.Pool{New: func() any {
 // handle is the exchange.Handler.
 func (s *Server) handle(x *exchange.Exchange) {
 	r := relayPool.Get().(*relay)
-	r.s, r.x = s, x
+	r.s, r.x, r.conf = s, x, s.live.Load()
 	s.metrics.inFlight.Add(1)
 	defer r.release()
 	r.run()
@@ -91,6 +98,8 @@ func (r *relay) release() {
 		}
 		r.uploading.Wait()
 	}
+	r.stopClock()
+	r.leaveBudget()
 	r.x.Reply.Unwatch()
 	r.endLease()
 	r.s.metrics.inFlight.Add(-1)
@@ -103,8 +112,13 @@ func (r *relay) release() {
 
 // run answers the request.
 func (r *relay) run() {
+	r.origin = r.conf.originOf(r.x)
+	r.x.ClientIP = r.origin.ip
 	if r.misdirected() {
-		r.answer(421, 0, "the host is not one of this connection's certificate; connect anew for it")
+		r.refuseRequest(421, "the host is not one of this connection's certificate; connect anew for it")
+		return
+	}
+	if r.looped() || !r.hops() {
 		return
 	}
 	r.snap = r.s.cfg.Snapshot()
@@ -115,11 +129,16 @@ func (r *relay) run() {
 	}
 	r.timeouts = r.route.Timeouts.WithDefaults()
 	r.x.Reply.SetIdle(r.timeouts.Idle.Std())
+	r.startClock()
 	r.metrics = r.s.metrics.of(r.route.Pool)
 	if r.pool = r.snap.Pool(r.route.Pool); r.pool == nil {
 		r.answer(503, 1, "the pool %s of route %s is not in the topology", r.route.Pool, r.route.Name)
 		return
 	}
+	if !r.admit() {
+		return
+	}
+	r.enterBudget()
 	if r.isMCP = r.pool.Protocol == topology.ProtocolMCP; r.isMCP {
 		r.runMCP()
 		return
@@ -147,6 +166,10 @@ func (r *relay) nameKnown(host string) bool { return r.snap.Name(topology.NameID
 
 // noRoute answers a request that no route takes.
 func (r *relay) noRoute() {
+	if hasEncodedSlash(r.x.Path) {
+		r.refuseRequest(400, "the path has an encoded slash, and no route takes it")
+		return
+	}
 	if r.x.Path != "/healthz" || r.x.Method != "GET" && r.x.Method != "HEAD" {
 		r.answer(404, 0, "no route takes this host, path and method")
 		return
@@ -196,7 +219,7 @@ func (r *relay) endLease() {
 func (r *relay) adopt(c *upstream.Conn) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.gone || r.wasCut {
+	if r.gone || r.wasCut || r.late {
 		c.Close()
 		return false
 	}
@@ -240,9 +263,9 @@ func (r *relay) cut() bool {
 	return true
 }
 
-// ending returns whether the client is gone and whether the node was cut.
+// ending returns whether the client is gone, and whether the request was ended: its node was cut, or it took too long.
 func (r *relay) ending() (gone, cut bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.gone, r.wasCut
+	return r.gone, r.wasCut || r.late
 }

@@ -4,71 +4,23 @@ package proxy
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
-	"slices"
 	"sync"
-	"syscall"
 	"time"
 )
-
-// front is what the server listens on.
-type front struct {
-	listeners []net.Listener // those of Listen, then those of ListenTLS
-}
-
-// Listen binds all addresses, or none: an error names the one that it could not have. Call it once, before Run.
-func (s *Server) Listen() error {
-	for _, addr := range slices.Concat(s.cfg.Listen, s.cfg.ListenTLS) {
-		ln, err := net.Listen("tcp", addr)
-		if err != nil {
-			s.closeListeners()
-			if errors.Is(err, syscall.EADDRINUSE) {
-				return fmt.Errorf("listen on %s for HTTP: the address is taken by another program: %w", addr, err)
-			}
-			return fmt.Errorf("listen on %s for HTTP: %w", addr, err)
-		}
-		s.front.listeners = append(s.front.listeners, ln)
-	}
-	return nil
-}
-
-// Addrs returns the addresses that are bound, in the order of Config.Listen and then Config.ListenTLS.
-func (s *Server) Addrs() []net.Addr {
-	var out []net.Addr
-	for _, ln := range s.front.listeners {
-		out = append(out, ln.Addr())
-	}
-	return out
-}
-
-func (s *Server) closeListeners() {
-	for _, ln := range s.front.listeners {
-		ln.Close()
-	}
-}
 
 // Run serves until ctx ends and then stops: Stopping is called; for Grace all goes on, but answers end their connections;
 // then nothing new is taken and what is under way may end; at Deadline it is cut. It returns ctx's error, or that of a
 // listener that broke, when everything that it started has ended.
 func (s *Server) Run(ctx context.Context) error {
-	if len(s.front.listeners) == 0 {
-		return errors.New("proxy: Run without Listen")
-	}
 	helpers, stopHelpers := context.WithCancel(context.Background()) // they must outlive the last request
-	var helping, accepting sync.WaitGroup
+	var helping sync.WaitGroup
 	helping.Go(func() { s.upstream.Run(helpers) })
 	helping.Go(func() { s.log.run(helpers) })
-	broken := make(chan error, len(s.front.listeners))
-	for i, ln := range s.front.listeners {
-		accepting.Go(func() {
-			if i < len(s.cfg.Listen) {
-				broken <- s.engine.Serve(ln)
-			} else {
-				broken <- s.engine.ServeTLS(ln, s.cfg.TLS.TLS())
-			}
-		})
+	if err := s.front.start(s); err != nil {
+		stopHelpers()
+		helping.Wait()
+		return err
 	}
 	if s.cfg.TLS != nil {
 		helping.Go(func() { s.cfg.TLS.Run(helpers) })
@@ -79,13 +31,13 @@ func (s *Server) Run(ctx context.Context) error {
 	case <-ctx.Done():
 		err = ctx.Err()
 		s.grace()
-	case err = <-broken:
+	case err = <-s.front.broken:
 		err = fmt.Errorf("accept: %w", err)
 	}
 	s.stopping.Store(true)
-	s.closeListeners()
-	accepting.Wait()
+	s.front.close()
 	s.finishRequests()
+	s.front.work.Wait()
 	stopHelpers()
 	helping.Wait()
 	return err
@@ -93,21 +45,23 @@ func (s *Server) Run(ctx context.Context) error {
 
 // grace goes on serving for Config.Grace.
 func (s *Server) grace() {
-	s.engine.LastAnswers(s.cfg.IdleTimeout)
+	c := s.live.Load()
+	s.engine.LastAnswers(c.IdleTimeout)
 	s.http2.Leave()
 	s.cfg.Stopping()
-	if s.cfg.Grace > 0 {
-		time.Sleep(s.cfg.Grace)
+	if c.Grace > 0 {
+		time.Sleep(c.Grace)
 	}
 }
 
 func (s *Server) finishRequests() {
-	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Deadline)
+	c := s.live.Load()
+	ctx, cancel := context.WithTimeout(context.Background(), c.Deadline)
 	defer cancel()
-	s.tunnels.end(min(shutdownGoodbye, s.cfg.Deadline))
-	s.http2.Stop(s.cfg.Quiet)
-	if cut := s.engine.Shutdown(ctx, s.cfg.Quiet); cut > 0 {
+	s.tunnels.end(min(shutdownGoodbye, c.Deadline))
+	s.http2.Stop(c.Quiet)
+	if cut := s.engine.Shutdown(ctx, c.Quiet); cut > 0 {
 		s.metrics.shutdownCut.Add(cut)
-		s.cfg.Logger.Warn("connections were cut at the shutdown's deadline", "connections", cut, "deadline", s.cfg.Deadline)
+		s.cfg.Logger.Warn("connections were cut at the shutdown's deadline", "connections", cut, "deadline", c.Deadline)
 	}
 }

@@ -98,7 +98,7 @@ func (r *relay) switchProtocols(c *upstream.Conn, resp *http1.Response) (result,
 	}
 	r.s.cfg.Observe(r.node.Name, health.Success, "")
 	r.record.status, r.record.upgrade = resp.Status, r.upgrade
-	r.fields = appendUpgrade(appendKept(r.fields[:0], resp.Header, responseFate), r.upgrade)
+	r.fields = appendUpgrade(appendKept(r.fields[:0], resp.Header), r.upgrade)
 	client, fromClient, err := r.x.Reply.(exchange.Switcher).Switch(r.fields)
 	if err != nil {
 		r.record.err = err.Error()
@@ -116,6 +116,7 @@ func (r *relay) switchProtocols(c *upstream.Conn, resp *http1.Response) (result,
 
 func (r *relay) runTunnel(t *tunnel.Tunnel, fromClient, fromNode []byte) {
 	r.lease.Stream()
+	r.leaveBudget()
 	r.metrics.tunnels.Inc()
 	r.s.tunnels.add(t)
 	defer r.s.tunnels.remove(t)
@@ -129,6 +130,8 @@ func (r *relay) runTunnel(t *tunnel.Tunnel, fromClient, fromNode []byte) {
 	r.record.bytesIn += end.FromClient
 	r.record.bytesOut += end.FromNode
 	switch _, cut := r.ending(); {
+	case r.isLate():
+		r.record.err = "the request took longer than its route allows"
 	case cut:
 		r.record.err = "the node's drain reached its deadline"
 	case end.Err != nil:

@@ -78,7 +78,7 @@ func (r *relay) uploadBody(c *upstream.Conn) {
 
 func (r *relay) uploadDone(c *upstream.Conn) {
 	if r.x.Length == exchange.LengthUnknown {
-		if _, err := c.Write(http1.AppendLastChunk(nil, keptTrailer(r.x.Body.Trailer())), r.timeouts.Idle.Std()); err != nil {
+		if _, err := c.Write(http1.AppendLastChunk(nil, r.conf.managed.keptTrailer(r.x.Body.Trailer())), r.timeouts.Idle.Std()); err != nil {
 			c.RequestSent()
 			return
 		}
@@ -110,6 +110,9 @@ func (r *relay) badBody() {
 	r.s.cfg.Observe(r.node.Name, health.ClientGone, "")
 	var refusal *http1.Refusal
 	switch {
+	case errors.As(err, &refusal) && refusal.Status != 400: // too slow or too long
+		r.last = true
+		r.answer(refusal.Status, 0, "%s", refusal.Reason)
 	case errors.As(err, &refusal):
 		r.answer(refusal.Status, 0, "the request's body is malformed: %s", refusal.Reason)
 	case errors.Is(err, os.ErrDeadlineExceeded):

@@ -108,7 +108,7 @@ func TestRouteIsHeldToItsBounds(t *testing.T) {
 	f(Route{Hosts: make([]string, 65), PathPrefix: "/"}, append([]string{"hosts"}, indexed("hosts", 65)...)...)
 	f(Route{AllowedOrigins: []string{"https://x"}, PathPrefix: "x", Methods: []string{"GET", "get", "TRACE"}, Tries: 11},
 		"allowed_origins[0]", "path_prefix", "methods[1]", "methods[2]", "tries")
-	f(Route{Timeouts: Timeouts{Connect: -1, FirstByte: Duration(2 * time.Hour), Idle: 1}}, "timeouts.connect", "timeouts.first_byte", "timeouts.idle")
+	f(Route{Timeouts: Timeouts{Connect: -1, FirstByte: Duration(2 * time.Hour), Idle: 1, Request: 1}, MaxBodyBytes: -1}, "timeouts.connect", "timeouts.first_byte", "timeouts.idle", "timeouts.request", "max_body_bytes")
 	checks(t, &Route{}, "name", "pool")
 }
 

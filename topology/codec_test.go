@@ -29,7 +29,7 @@ func samples() []Resource {
 		&Node{Version: 1, Name: "n", Pool: "p", Region: "r", Zone: "z", Address: "10.0.0.1:80", Weight: 2, Capacity: Capacity{10, 1.5},
 			Labels: map[string]string{"role": "web"}, Leaving: true, Load: &Load{1, 2, 3, 0.5, at}},
 		&Route{Version: 1, Name: "t", Hosts: []string{"*.example.org"}, PathPrefix: "/a", Methods: []string{"GET"}, Pool: "p",
-			AllowedOrigins: []string{"b.example.org"}, Timeouts: Timeouts{second, second, second}, Tries: 2},
+			AllowedOrigins: []string{"b.example.org"}, Timeouts: Timeouts{second, second, second, Duration(time.Hour)}, Tries: 2},
 		&Name{Version: 1, Name: "a.example.org", Zone: "example.org", Pool: "p", Regions: []RegionID{"r"}, TTL: second},
 		&Drain{Version: 1, Name: "node/n", Author: "someone", Reason: "why", Created: at, Deadline: at.Add(time.Hour)},
 	}

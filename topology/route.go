@@ -27,6 +27,12 @@ type Route struct {
 	Timeouts       Timeouts `json:"timeouts,omitzero"`
 	// Tries is on how many nodes a request may be tried, the first included. Zero: 3. 1 to 10.
 	Tries int `json:"tries,omitempty"`
+	// MaxBodyBytes bounds a request's body; beyond it: 413. Zero: no bound, since bodies are streamed and cost no memory.
+	// 1 to 1e15.
+	MaxBodyBytes int `json:"max_body_bytes,omitempty"`
+	// AllowEncodedSlash lets an encoded "/" (%2F) in the path through, as it stands; services that hold it for a part of a
+	// name need it. False: 400, since others read it as a separator, and so another path than the route was chosen by.
+	AllowEncodedSlash bool `json:"allow_encoded_slash,omitempty"`
 }
 
 // Timeouts bound the parts of one request.
@@ -38,6 +44,9 @@ type Timeouts struct {
 	// Idle bounds the silence between two reads of a body, in either direction. Zero: 5m; streams of an MCP pool are
 	// silent for long. 1ms to 24h.
 	Idle Duration `json:"idle,omitempty"`
+	// Request bounds the whole request, from its first byte to the end of the answer; then: 504, or a broken answer.
+	// Zero: none, since streams last. 1ms to 168h.
+	Request Duration `json:"request,omitempty"`
 }
 
 // WithDefaults returns t with every zero field replaced by its default.
@@ -77,6 +86,8 @@ func (r *Route) check(c *checker) {
 	c.duration("timeouts.connect", r.Timeouts.Connect, time.Millisecond, time.Minute)
 	c.duration("timeouts.first_byte", r.Timeouts.FirstByte, time.Millisecond, time.Hour)
 	c.duration("timeouts.idle", r.Timeouts.Idle, time.Millisecond, 24*time.Hour)
+	c.duration("timeouts.request", r.Timeouts.Request, time.Millisecond, 168*time.Hour)
+	c.integer("max_body_bytes", r.MaxBodyBytes, 1, 1e15)
 }
 
 func (c *checker) hosts(field string, hosts []string) {

@@ -27,7 +27,7 @@ const edgeTarget = "edge/"
 // DNS, the report, status and explain read.
 type fleet struct {
 	// set once, never changed
-	self    topology.Edge
+	self    topology.Edge // name and region; told is the whole
 	started time.Time
 	store   *topology.Store
 	table   *balancer.Table
@@ -37,7 +37,8 @@ type fleet struct {
 	ending  func() bool // the edge is about to end
 	changed func()      // called when the report or Leaving has changed
 
-	kicks chan struct{} // of one; full means that a look is due already
+	told  atomic.Pointer[topology.Edge] // what others are told of this edge; a reload may change it
+	kicks chan struct{}                 // of one; full means that a look is due already
 
 	mu      sync.Mutex // guards reports
 	reports map[topology.EdgeID]*topology.Report
@@ -66,6 +67,7 @@ type regionOutlook struct {
 }
 
 func (f *fleet) init() {
+	f.told.Store(&f.self)
 	f.kicks = make(chan struct{}, 1)
 	f.reports = map[topology.EdgeID]*topology.Report{}
 	f.outlook.Store(&outlook{report: &topology.Report{Started: f.started}})
@@ -166,7 +168,7 @@ func addressesOf(edges []*topology.Edge) []netip.Addr {
 func (f *fleet) views(snap *topology.Snapshot) []health.EdgeView {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	self := f.self
+	self := f.me()
 	self.Leaving = f.ending()
 	views := []health.EdgeView{{Edge: &self, Standing: health.Up}}
 	seen := map[topology.EdgeID]bool{f.self.Name: true}

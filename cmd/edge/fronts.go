@@ -12,6 +12,7 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 
 	"meridian/admin"
+	"meridian/config"
 	"meridian/dns"
 	"meridian/health"
 	"meridian/proxy"
@@ -42,33 +43,36 @@ func (s *server) buildFronts() (err error) {
 	s.admin = admin.New(admin.Config{
 		Listen: s.cfg.Admin.Listen, Ready: s.ready, Status: s.status, Get: s.list, Report: s.report,
 		ExplainDNS: s.explainDNS, ExplainHTTP: s.explainHTTP, Metrics: s.writeMetrics,
+		Reload: s.reloadAndLog,
 	})
 	return s.admin.Listen()
 }
 
 func (s *server) buildProxy() (err error) {
-	if len(s.cfg.HTTPS.Listen) > 0 {
-		if s.tls, err = openCertificates(s.cfg.HTTPS, s.log); err != nil {
-			return err
-		}
-		s.metrics.NewGauge("meridian_tls_certificate_expiry_seconds", func() float64 { return time.Until(s.tls.NotAfter()).Seconds() })
+	if err := s.openCertificates(); err != nil {
+		return err
 	}
-	l := s.cfg.Limits
-	cfg := proxy.Config{
-		Listen: s.cfg.HTTP.Listen, ListenTLS: s.cfg.HTTPS.Listen, TLS: s.tls, HandshakeTimeout: s.cfg.HTTPS.HandshakeTimeout.Std(),
-		Snapshot: s.store.Load, Table: s.table, Sessions: s.sessions, Observe: s.observe, Health: s.healthz,
-		Limits:      http1.Limits{HeadBytes: l.MaxHeadBytes, Fields: l.MaxHeaderCount},
-		HeadTimeout: l.HeadTimeout.Std(), IdleTimeout: l.IdleTimeout.Std(),
-		MaxConnections: l.MaxConnections, MaxConnectionsPerAddress: l.MaxConnectionsPerAddress,
-		Grace: s.cfg.Shutdown.Grace.Std(), Deadline: s.cfg.Shutdown.Deadline.Std(), Metrics: s.metrics, Logger: s.log,
-	}
-	if s.access != nil { // a nil *reopener in an io.Writer would not be nil
-		cfg.AccessLog = s.access
-	}
-	if s.proxy, err = proxy.New(cfg); err != nil {
+	if s.proxy, err = proxy.New(s.proxyConfig(s.cfg)); err != nil {
 		return err
 	}
 	return s.proxy.Listen()
+}
+
+// proxyConfig is the data plane as c wants it.
+func (s *server) proxyConfig(c *config.Edge) proxy.Config {
+	l := c.Limits
+	return proxy.Config{
+		Listen: c.HTTP.Listen, ListenTLS: c.HTTPS.Listen, TLS: s.tls, HandshakeTimeout: c.HTTPS.HandshakeTimeout.Std(),
+		Snapshot: s.store.Load, Table: s.table, Sessions: s.sessions, Observe: s.observe, Health: s.healthz,
+		Limits:      http1.Limits{HeadBytes: l.MaxHeadBytes, Fields: l.MaxHeaderCount},
+		HeadTimeout: l.HeadTimeout.Std(), IdleTimeout: l.IdleTimeout.Std(),
+		MinBodyRate: l.MinBodyRate, WriteTimeout: l.WriteTimeout.Std(), MaxRequests: l.MaxRequestsPerConnection,
+		Via: string(c.Name), TrustedProxies: c.TrustedProxies, Managed: c.Headers.Managed,
+		RetryPercent: c.Retries.BudgetPercent, MinRetries: c.Retries.MinConcurrent,
+		MaxKeptBody: c.Retries.MaxKeptBodyBytes, MaxConnections: l.MaxConnections, MaxConnectionsPerAddress: l.MaxConnectionsPerAddress,
+		Grace: c.Shutdown.Grace.Std(), Deadline: c.Shutdown.Deadline.Std(), Metrics: s.metrics, Logger: s.log,
+		AccessLog: s.access.writer(c.AccessLog),
+	}
 }
 
 // observe hands the outcome of a request on, and has a node that could not be reached checked at once.

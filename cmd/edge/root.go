@@ -96,7 +96,7 @@ func newRoot() *cobra.Command {
 		devCommand(&o), serveCommand(), etcdCommand(),
 		statusCommand(&o), getCommand(&o), explainCommand(&o),
 		applyCommand(&o), drainCommand(&o), undrainCommand(&o),
-		checkCommand(&o), versionCommand(&o),
+		reloadCommand(&o), checkCommand(&o), versionCommand(&o),
 	)
 	root.PersistentPreRunE = func(*cobra.Command, []string) error { return o.checkOutput() }
 	strict(root)

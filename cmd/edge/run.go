@@ -7,11 +7,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"os/signal"
 	"strings"
+	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -33,8 +31,9 @@ import (
 
 // server is one edge, wired.
 type server struct {
-	cfg     *config.Edge
+	cfg     *config.Edge // as the edge began; a reload changes current
 	log     *slog.Logger
+	level   *slog.LevelVar
 	started time.Time
 	ending  atomic.Bool
 
@@ -46,24 +45,26 @@ type server struct {
 	source   source
 	metrics  *metrics.Set
 	access   *reopener
+	places   places
+	reread   reread
+
+	reloading sync.Mutex   // one at a time; guards the fields below
+	current   *config.Edge // in force
+	database  *mmdb.DB     // nil: the embedded table
 
 	prober *probe.Prober
 	proxy  *proxy.Server
 	drains *drain.Keeper
-	tls    *tlsconf.Store // nil: no TLS
-	dns    *dns.Server    // nil: no DNS
+	tls    *tlsconf.Store
+	dns    *dns.Server // nil: no DNS
 	admin  *admin.Server
 
 	lastAcks atomic.Pointer[[]topology.Ack]
 }
 
 // serve runs an edge until ctx ends.
-func serve(ctx context.Context, cfg *config.Edge, stderr io.Writer) error {
-	log, err := logger(stderr, cfg.Log.Level)
-	if err != nil {
-		return err
-	}
-	s, err := newServer(cfg, log, stderr)
+func serve(ctx context.Context, cfg *config.Edge, again reread, stderr io.Writer) error {
+	s, err := newServer(cfg, again, stderr)
 	if err != nil {
 		return err
 	}
@@ -72,9 +73,13 @@ func serve(ctx context.Context, cfg *config.Edge, stderr io.Writer) error {
 }
 
 // newServer builds all parts and binds every listener: what is wrong with the configuration or the ports shows here.
-func newServer(cfg *config.Edge, log *slog.Logger, stderr io.Writer) (_ *server, err error) {
+func newServer(cfg *config.Edge, again reread, stderr io.Writer) (_ *server, err error) {
+	log, level, err := logger(stderr, cfg.Log.Level)
+	if err != nil {
+		return nil, err
+	}
 	s := &server{
-		cfg: cfg, log: log, started: time.Now().UTC().Truncate(time.Millisecond),
+		cfg: cfg, current: cfg, reread: again, log: log, level: level, started: time.Now().UTC().Truncate(time.Millisecond),
 		table: balancer.NewTable(), metrics: metrics.NewSet(),
 		sessions: mcp.NewSessions(cfg.MCP.MaxSessions, cfg.MCP.SessionIdle.Std()),
 	}
@@ -102,18 +107,16 @@ func newServer(cfg *config.Edge, log *slog.Logger, stderr io.Writer) (_ *server,
 }
 
 func (s *server) buildFleet() error {
-	var locator geo.Locator = geo.Embedded()
-	if path := s.cfg.Geo.Database; path != "" {
-		db, err := mmdb.Open(path)
-		if err != nil {
-			return err
-		}
-		locator = db
+	s.places.use(geo.Embedded())
+	commit, _, err := s.prepareGeo(s.cfg.Geo.Database, true)
+	if err != nil {
+		return err
 	}
+	commit()
 	self := *s.cfg.Resource()
 	self.Started = s.started
 	s.fleet = &fleet{
-		self: self, started: s.started, store: &s.store, table: s.table, tracker: s.tracker, locator: locator,
+		self: self, started: s.started, store: &s.store, table: s.table, tracker: s.tracker, locator: &s.places,
 		stale:  func() bool { return s.source.status().Stale },
 		ending: s.ending.Load, changed: func() { s.source.touch() },
 	}
@@ -144,7 +147,7 @@ func (s *server) load() error {
 
 // presence is what the others are told of this edge.
 func (s *server) presence() []byte {
-	e := s.fleet.self
+	e := s.fleet.me()
 	e.Leaving = s.ending.Load()
 	e.Report = s.fleet.outlook.Load().report
 	return topology.Encode(&e)
@@ -257,26 +260,6 @@ func (s *server) expireSessions(ctx context.Context) error {
 			return ctx.Err()
 		case now := <-tick.C:
 			s.sessions.Expire(now)
-		}
-	}
-}
-
-// watchSignals opens the access log anew on SIGHUP, as log rotation asks, and reads the certificates again.
-func (s *server) watchSignals(ctx context.Context) error {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-hup:
-			if s.tls != nil {
-				s.tls.Reload()
-			}
-			if err := s.access.reopen(); err != nil {
-				s.log.Error("the access log could not be opened anew; the old file stays in use", "error", err)
-			}
 		}
 	}
 }

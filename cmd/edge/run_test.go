@@ -91,11 +91,7 @@ func running(t *testing.T, s *server) (stop func() error) {
 
 func wired(t *testing.T, cfg *config.Edge) *server {
 	t.Helper()
-	log, err := logger(io.Discard, cfg.Log.Level)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := newServer(cfg, log, io.Discard)
+	s, err := newServer(cfg, nil, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +158,7 @@ func TestAStartThatCannotBeIsAnError(t *testing.T) {
 	} {
 		cfg := edgeConfig(t)
 		c.change(cfg)
-		if err := serve(context.Background(), cfg, io.Discard); err == nil || !strings.Contains(err.Error(), c.want) {
+		if err := serve(context.Background(), cfg, nil, io.Discard); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("got %v; want %q in it", err, c.want)
 		}
 	}

@@ -4,7 +4,7 @@ package main
 
 import (
 	"errors"
-	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -37,7 +37,7 @@ func serveCommand() *cobra.Command {
 			}
 			ctx, stop := childContext(c.Context(), f.exitWithParent)
 			defer stop()
-			return serve(ctx, cfg, c.ErrOrStderr())
+			return serve(ctx, cfg, f.reread, c.ErrOrStderr())
 		},
 	}
 	fl := c.Flags()
@@ -70,6 +70,21 @@ func (f *serveFlags) load(c *cobra.Command) (*config.Edge, error) {
 		return nil, report(c.ErrOrStderr(), problems, "the edge was not started")
 	}
 	return cfg, nil
+}
+
+// reread is load for an edge that runs by old.
+func (f *serveFlags) reread(old *config.Edge) (*config.Edge, []config.Problem) {
+	switch f.config {
+	case "":
+		return nil, []config.Problem{{Message: "the edge was started without a configuration file: there is nothing to read again"}}
+	case "-":
+		return nil, []config.Problem{{Message: "the edge was started with its configuration on standard input: there is nothing to read again"}}
+	}
+	b, err := readBounded(strings.NewReader(""), f.config, maxConfigBytes)
+	if err != nil {
+		return nil, []config.Problem{{Message: err.Error()}}
+	}
+	return config.ParseReload(old, f.config, b, f.override)
 }
 
 func (f *serveFlags) override(e *config.Edge) {
@@ -115,13 +130,15 @@ func (f *serveFlags) guess(e *config.Edge) {
 	}
 }
 
-// logger writes the program's own log.
-func logger(w interface{ Write([]byte) (int, error) }, level string) (*slog.Logger, error) {
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, fmt.Errorf("log.level %q: %w", level, err)
+// logger writes the program's own log, from a level on that can be changed.
+func logger(w io.Writer, level string) (*slog.Logger, *slog.LevelVar, error) {
+	l, err := levelOf(level)
+	if err != nil {
+		return nil, nil, err
 	}
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})), nil
+	v := &slog.LevelVar{}
+	v.Set(l)
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: v})), v, nil
 }
 
 // ended turns the end that was asked for into no error.

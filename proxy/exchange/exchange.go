@@ -38,14 +38,25 @@ type Exchange struct {
 	ClientIP string
 	// ServerName is the host that the TLS handshake named (RFC 6066, section 3), "" if it named none or there was none.
 	ServerName string
+	// Memo is the handler's to keep something in from one request of a connection to the next. Nil where requests of a connection
+	// are handled at the same time.
+	Memo *Memo
 	// Received is when the request's first byte was seen.
 	Received time.Time
+}
+
+// Memo is what a handler keeps with a connection, in memory of its own: see Request. The zero value holds nothing.
+type Memo struct {
+	// Forwarded is the value of that field for Host and Scheme.
+	Host, Scheme, Forwarded string
 }
 
 // Request is a request's head in a form that all versions of HTTP share. Its strings, those of the fields included, are
 // valid until the handler returns: an engine may use their memory for the next request. What is kept must be cloned.
 type Request struct {
 	Method string
+	// Protocol is the version of HTTP: "1.0", "1.1", "2" or "3". Empty: "1.1".
+	Protocol string
 	// Scheme is "http" or "https".
 	Scheme string
 	// Host is the authority as the client sent it, with its port if it had one. Empty only in HTTP/1.0.
@@ -66,6 +77,9 @@ type Head struct {
 	Status int
 	// Header holds the fields, but for Content-Length, Transfer-Encoding and Connection, which the engine writes.
 	Header Header
+	// Close says that the connection takes no further request: the one that is answered is not to be trusted. It is for
+	// HTTP/1, where the next request begins where this one was thought to end; later versions pass over it.
+	Close bool
 	// Length is that of the body, LengthUnknown or LengthNone. For an answer that has no body by its nature (to HEAD,
 	// 304) it is what the body would have.
 	Length int64

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -19,11 +20,13 @@ import (
 // Its goroutine runs serve; a handler's second goroutine may read the request's body. Conns are pooled: see peer.
 type conn struct {
 	// set when it is borrowed
-	p  *peer
-	s  *Server
-	nc net.Conn
-	ip [maxAddrBytes]byte // of the client, as text
-	x  exchange.Exchange  // ClientIP is a part of ip
+	p        *peer
+	s        *Server
+	nc       net.Conn
+	ip       [maxAddrBytes]byte // of the client, as text
+	clientIP string             // a part of ip
+	memo     exchange.Memo
+	x        exchange.Exchange
 
 	r       Reader
 	out     []byte    // collected, to be sent
@@ -44,6 +47,10 @@ type conn struct {
 	bodyDone    atomic.Bool  // and has come to its end
 	bodyBytes   atomic.Int64 // that were read
 	stopped     atomic.Bool  // Body.Stop was called
+
+	mu        sync.Mutex // guards the fields below, with the read deadlines that belong to them
+	pace      exchange.Pace
+	answering bool // the answer has begun: what is left of the body may come as it likes
 }
 
 // maxAddrBytes is the length of the longest address as text. One with a zone, which may be longer, is allocated.
@@ -57,10 +64,10 @@ func borrowConn(p *peer) *conn {
 		c.pause = c.wait
 	}
 	c.p, c.s, c.nc = p, p.s, p.nc
-	c.r = Reader{src: p.nc, max: max(p.s.cfg.HeadBytes, maxTrailerBytes) + bufferBytes}
+	c.r = Reader{src: p.nc}
 	c.writeBy = time.Time{}
 	text := p.client.Addr().AppendTo(c.ip[:0])
-	c.x.ClientIP = unsafe.String(unsafe.SliceData(text), len(text))
+	c.clientIP = unsafe.String(unsafe.SliceData(text), len(text))
 	return c
 }
 
@@ -71,6 +78,8 @@ func (c *conn) giveBack() {
 	c.head.release()
 	c.msg = Message{}
 	c.x = exchange.Exchange{}
+	c.memo = exchange.Memo{} // the next one's client is another
+	c.pace, c.answering = exchange.Pace{}, false
 	s := c.s
 	c.p, c.s, c.nc, c.r.src = nil, nil, nil, nil
 	s.spare.Put(c)
@@ -160,7 +169,7 @@ func (c *conn) serveOne(received time.Time) bool {
 		c.refuseError(err)
 		return false
 	}
-	c.idle = c.s.cfg.BodyTimeout
+	c.idle = c.s.config().BodyTimeout
 	c.expected = c.head.expects
 	c.awaits.Store(c.expected)
 	c.stopped.Store(false)
@@ -168,10 +177,12 @@ func (c *conn) serveOne(received time.Time) bool {
 	c.bodyDone.Store(false)
 	c.bodyBytes.Store(0)
 	c.reply = replyState{}
+	c.p.requests++
+	c.paceBody()
 	c.msg.reset(&c.r, c.head.Length, c.pause)
 	c.x = exchange.Exchange{
 		Request: c.head.Request, Body: (*requestBody)(c), Reply: (*reply)(c),
-		Client: c.p.client, ClientIP: c.x.ClientIP, Received: received,
+		Client: c.p.client, ClientIP: c.clientIP, Received: received, Memo: &c.memo,
 	}
 	c.x.Scheme, c.x.ServerName = c.p.scheme(), c.p.serverName
 	c.handle()
@@ -181,7 +192,9 @@ func (c *conn) serveOne(received time.Time) bool {
 
 // readRequest reads a head. The head's timeout runs from its first byte.
 func (c *conn) readRequest(received time.Time) error {
-	f := headFinder{limits: c.s.cfg.Limits}
+	limits := c.s.config().Limits
+	f := headFinder{limits: limits}
+	c.r.max = max(limits.HeadBytes, maxTrailerBytes) + bufferBytes
 	skipped, timed := false, false
 	for {
 		if !skipped {
@@ -198,7 +211,7 @@ func (c *conn) readRequest(received time.Time) error {
 		}
 		if !timed {
 			timed = true
-			c.nc.SetReadDeadline(received.Add(c.s.cfg.HeadTimeout))
+			c.nc.SetReadDeadline(received.Add(c.s.config().HeadTimeout))
 		}
 		if err := c.r.Fill(); err != nil {
 			return err
@@ -232,10 +245,10 @@ func (c *conn) parse(n int) error {
 func (c *conn) handle() {
 	defer func() {
 		if v := recover(); v != nil {
-			c.s.cfg.Panicked(v, debug.Stack())
+			c.s.config().Panicked(v, debug.Stack())
 		}
 	}()
-	c.s.cfg.Handler(&c.x)
+	c.s.config().Handler(&c.x)
 }
 
 // finish ends the exchange after the handler has returned.
@@ -267,11 +280,11 @@ func (c *conn) refuseError(err error) {
 	switch {
 	case errors.As(err, &refusal):
 	case errors.Is(err, os.ErrDeadlineExceeded) && len(c.r.Buffered()) > 0:
-		refusal = refuse(408, "the head was not sent within %s", c.s.cfg.HeadTimeout)
+		refusal = refuse(408, "the head was not sent within %s", c.s.config().HeadTimeout)
 	default:
 		return // it left
 	}
-	c.s.cfg.Refused(c.p.client, refusal)
+	c.s.config().Refused(c.p.client, refusal)
 	c.answerError(refusal.Status, refusal.Reason)
 }
 

@@ -31,7 +31,8 @@ type space struct {
 	prev, next *peer
 }
 
-// queueID is one of the queues. All of a queue wait for the same time, so each is in the order in which they give up.
+// queueID is one of the queues. Each is in the order in which they give up: all of a queue wait for the same time, unless
+// the configuration changes.
 type queueID uint8
 
 const (
@@ -47,7 +48,7 @@ type queue struct{ first, last *peer }
 func (l *lot) park(p *peer) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if p.cut || l.closed || p.s.closing.Load() || !l.open() {
+	if p.cut || l.closed || p.closing() || !l.open() {
 		return false
 	}
 	p.turn++
@@ -157,14 +158,16 @@ func (l *lot) overdue(now time.Time) *peer {
 	return nil
 }
 
-// goQuiet has all connections leave when nothing has come from them within that time.
-func (l *lot) goQuiet(d time.Duration) {
+// goQuiet has the connections of a listener, or all, leave when nothing has come from them within that time.
+func (l *lot) goQuiet(f *feed, d time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var all []*peer
 	for i := range l.queues {
 		for p := l.queues[i].first; p != nil; p = p.next {
-			all = append(all, p)
+			if f == nil || p.feed == f {
+				all = append(all, p)
+			}
 		}
 	}
 	until := time.Now().Add(d)
@@ -194,12 +197,19 @@ func (l *lot) push(p *peer, row queueID, until time.Time) {
 	q := &l.queues[row]
 	p.row, p.standing, p.until = row, true, until
 	p.prev, p.next = q.last, nil
-	if q.last != nil {
-		q.last.next = p
+	for p.prev != nil && p.prev.until.After(until) { // times were lowered since
+		p.prev, p.next = p.prev.prev, p.prev
+	}
+	if p.prev != nil {
+		p.prev.next = p
 	} else {
 		q.first = p
 	}
-	q.last = p
+	if p.next != nil {
+		p.next.prev = p
+	} else {
+		q.last = p
+	}
 	if l.wake.IsZero() || until.Before(l.wake) {
 		l.wake = until
 		l.poller.wakeAt(until)

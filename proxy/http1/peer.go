@@ -18,18 +18,21 @@ type peer struct {
 	s      *Server
 	nc     net.Conn
 	client netip.AddrPort
+	feed   *feed
 	tls    *tls.Conn // nc, if it is that
 	lot    *lot      // where it waits; nil where it can't be parked, and waits in its goroutine
 	fd     int32
 
 	// changed by whoever serves it
-	secure             // what TLS has found out
-	hot     bool       // its requests come at short intervals: it is waited for in the goroutine
-	served  bool       // it has had an answer
-	parked  time.Time  // when it was last
-	mu      sync.Mutex // guards the fields below, with the read deadline that belongs to them
-	waiting bool       // for the next request, in its goroutine
-	calmed  bool       // goQuiet has set the deadline: it is not to be waited for beyond that
+	secure                             // what TLS has found out
+	hot      bool                      // its requests come at short intervals: it is waited for in the goroutine
+	served   bool                      // it has had an answer
+	parked   time.Time                 // when it was last
+	requests int                       // that it has sent, one under way included
+	mu       sync.Mutex                // guards the fields below, with the read deadline that belongs to them
+	waiting  bool                      // for the next request, in its goroutine
+	calmed   bool                      // goQuiet has set the deadline: it is not to be waited for beyond that
+	leave    func(quiet time.Duration) // what serves it in another protocol is told so
 
 	space // in the lot, guarded by the lot's mutex
 }
@@ -86,20 +89,38 @@ func (p *peer) end() {
 // goQuiet makes a connection that waits for a request give up soon. One with a request under way ends after it.
 func (p *peer) goQuiet(d time.Duration) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.calmed = true
 	if p.waiting {
 		p.nc.SetReadDeadline(time.Now().Add(d))
 	}
+	leave := p.leave
+	p.mu.Unlock()
+	if leave != nil {
+		leave(d)
+	}
 }
+
+// onLeave has f called once p is to end.
+func (p *peer) onLeave(f func(quiet time.Duration)) {
+	p.mu.Lock()
+	p.leave = f
+	calmed := p.calmed
+	p.mu.Unlock()
+	if calmed {
+		f(p.s.quiet())
+	}
+}
+
+// closing reports whether p is to end with its next answer.
+func (p *peer) closing() bool { return p.s.closing.Load() || p.feed.closing.Load() }
 
 // waitTimeout is how long p may wait for a request in all.
 func (p *peer) waitTimeout() time.Duration {
 	switch {
-	case p.s.closing.Load():
+	case p.closing():
 		return p.s.quiet()
 	case !p.served:
-		return p.s.cfg.HeadTimeout
+		return p.s.config().HeadTimeout
 	}
-	return p.s.cfg.IdleTimeout
+	return p.s.config().IdleTimeout
 }

@@ -69,8 +69,10 @@ func (p *reply) WriteHead(h *exchange.Head) error {
 	c.reply.bytes = 0
 	c.awaits.Store(false) // from here on 100 (Continue) would be taken as a second answer
 	c.reply.headed = true
+	c.easeBody()
 	c.reply.mode, c.reply.left = c.replyMode(h)
-	c.reply.keep = c.head.keep && c.reply.mode != replyUntilClose && !c.s.closing.Load() && c.bodyTaken()
+	c.reply.keep = c.head.keep && c.reply.mode != replyUntilClose && !c.p.closing() && !h.Close &&
+		c.p.requests < c.s.config().MaxRequests && c.bodyTaken()
 	c.out = appendStatus(c.out, h.Status)
 	c.out = appendFields(c.out, h.Header)
 	switch {
@@ -166,8 +168,8 @@ func (c *conn) send(b []byte) error {
 // has passed, since most answers are out at once.
 func (c *conn) extendWrite() {
 	now := time.Now()
-	if c.writeBy.Sub(now) < c.s.cfg.WriteTimeout*3/4 {
-		c.writeBy = now.Add(c.s.cfg.WriteTimeout)
+	if c.writeBy.Sub(now) < c.s.config().WriteTimeout*3/4 {
+		c.writeBy = now.Add(c.s.config().WriteTimeout)
 		c.nc.SetWriteDeadline(c.writeBy)
 	}
 }

@@ -79,7 +79,7 @@ func (h *requestHead) readLine(line string) *Refusal {
 	if r := strict.Method(method); r != nil {
 		return r
 	}
-	h.Method, h.rawTarget, h.http11 = method, target, version == "HTTP/1.1"
+	h.Method, h.rawTarget, h.http11, h.Protocol = method, target, version == "HTTP/1.1", version[5:]
 	return nil
 }
 

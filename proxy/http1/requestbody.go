@@ -34,6 +34,7 @@ func (p *requestBody) ReadArrived(b []byte) (int, error) {
 
 func (p *requestBody) note(n int, err error) error {
 	p.bodyBytes.Add(int64(n))
+	err = (*conn)(p).paced(n, err)
 	if err == io.EOF {
 		p.bodyDone.Store(true)
 	}
@@ -45,7 +46,7 @@ func (c *conn) wait() error {
 	if err := (*requestBody)(c).Continue(); err != nil {
 		return err
 	}
-	c.nc.SetReadDeadline(time.Now().Add(c.idle))
+	c.awaitBody()
 	if c.stopped.Load() {
 		c.nc.SetReadDeadline(past)
 		return errStopped

@@ -32,12 +32,15 @@ type Handover struct {
 	Client netip.AddrPort
 	// Scheme is "https" if the connection has TLS, else "http". ServerName is what its handshake named.
 	Scheme, ServerName string
+	// OnLeave takes what is to be called when the connection is to end, for the server's or its listener's end: once nothing
+	// has come from the client for quiet. It may be called at once, and more than once.
+	OnLeave func(func(quiet time.Duration))
 }
 
 // ServeTLS is Serve for connections that begin with a TLS handshake. conf must not be changed; it may offer "h2" only if
 // Config.HTTP2 is set.
 func (s *Server) ServeTLS(ln net.Listener, conf *tls.Config) error {
-	return s.Serve(&tlsListener{ln, conf})
+	return s.serve(&tlsListener{ln, conf}, s.feedOf(ln))
 }
 
 // tlsListener makes the connections TLS's, without a handshake yet: that is the work of the connection's goroutine.
@@ -60,7 +63,7 @@ func (p *peer) shake() awaited {
 	if p.tls == nil || p.shaken {
 		return arrived
 	}
-	p.tls.SetDeadline(time.Now().Add(p.s.cfg.HandshakeTimeout))
+	p.tls.SetDeadline(time.Now().Add(p.s.config().HandshakeTimeout))
 	if err := p.tls.Handshake(); err != nil {
 		kernelConn(p.tls).Close() // the alert that says why is on its way
 		return over
@@ -76,7 +79,9 @@ func (p *peer) shake() awaited {
 
 // toHTTP2 has the connection served as HTTP/2 until it ends. Nothing of HTTP/1 is held meanwhile.
 func (p *peer) toHTTP2(read []byte) {
-	p.s.cfg.HTTP2(Handover{Conn: p.nc, Read: read, Client: p.client, Scheme: p.scheme(), ServerName: p.serverName})
+	p.s.config().HTTP2(Handover{
+		Conn: p.nc, Read: read, Client: p.client, Scheme: p.scheme(), ServerName: p.serverName, OnLeave: p.onLeave,
+	})
 }
 
 // preface is what a client of HTTP/2 sends first: RFC 9113, section 3.4. No method of HTTP/1 that is forwarded begins so.
@@ -85,7 +90,7 @@ var preface = []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 // awaitPreface looks at the first bytes of a connection without TLS: asHTTP2 says that they are HTTP/2's, arrived that
 // they are not. On TLS the handshake chooses.
 func (c *conn) awaitPreface(received time.Time) awaited {
-	if c.s.cfg.HTTP2 == nil || c.p.tls != nil {
+	if c.s.config().HTTP2 == nil || c.p.tls != nil {
 		return arrived
 	}
 	timed := false
@@ -100,7 +105,7 @@ func (c *conn) awaitPreface(received time.Time) awaited {
 		}
 		if !timed {
 			timed = true
-			c.nc.SetReadDeadline(received.Add(c.s.cfg.HeadTimeout))
+			c.nc.SetReadDeadline(received.Add(c.s.config().HeadTimeout))
 		}
 		if c.r.Fill() != nil {
 			return arrived // reading the request's head sees the same

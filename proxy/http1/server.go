@@ -37,6 +37,11 @@ type Config struct {
 	// preface, which RFC 9113, section 3.3 calls prior knowledge. It closes the connection and returns when that has ended.
 	// Nil: HTTP/2 is not spoken.
 	HTTP2 func(Handover)
+	// MinBodyRate is how many bytes per second a request's body must bring, over each 20s of waiting for it, until the answer has
+	// begun; else: 408. Zero: 500. Negative: none.
+	MinBodyRate int
+	// MaxRequests bounds the requests of one connection, which ends after the last. Zero: 10000.
+	MaxRequests int
 	// MaxConnections bounds the connections: one with a request under way has a goroutine and some 20 KiB, one that waits
 	// about 1 KiB (where there is no epoll: 10 KiB). Those above are answered 503 and closed. Zero: 16384.
 	MaxConnections int
@@ -57,6 +62,12 @@ func (c Config) withDefaults() Config {
 		if *d.v <= 0 {
 			*d.v = d.def
 		}
+	}
+	if c.MinBodyRate == 0 {
+		c.MinBodyRate = 500
+	}
+	if c.MaxRequests <= 0 {
+		c.MaxRequests = 10000
 	}
 	if c.MaxConnections <= 0 {
 		c.MaxConnections = 16384
@@ -82,7 +93,7 @@ type Stats struct {
 // Server speaks HTTP/1.1 and 1.0 with clients. A connection with a request under way has a goroutine; one that waits for a
 // request has none on Linux, where one goroutine waits for all of them. Shutdown waits for all of these.
 type Server struct {
-	cfg     Config
+	live    atomic.Pointer[Config] // in force; Reconfigure replaces it
 	closing atomic.Bool
 	calm    atomic.Int64 // nanoseconds that a waiting connection is given while closing
 
@@ -92,7 +103,8 @@ type Server struct {
 	mu    sync.Mutex     // guards the fields below
 	conns map[*peer]struct{}
 	from  map[netip.Addr]int // connections by client address
-	ended bool               // no new connection is taken
+	fed   map[net.Listener]*feed
+	ended bool // no new connection is taken
 
 	lot   lot       // of the connections that wait
 	spare sync.Pool // of *conn. Not one for all servers: the timers in them belong to a test's virtual time
@@ -100,7 +112,10 @@ type Server struct {
 
 // NewServer returns a server that starts nothing.
 func NewServer(c Config) *Server {
-	return &Server{cfg: c.withDefaults(), conns: map[*peer]struct{}{}, from: map[netip.Addr]int{}}
+	s := &Server{conns: map[*peer]struct{}{}, from: map[netip.Addr]int{}, fed: map[net.Listener]*feed{}}
+	c = c.withDefaults()
+	s.live.Store(&c)
+	return s
 }
 
 // Stats returns the counts.
@@ -113,14 +128,16 @@ func (s *Server) Stats() Stats {
 
 // Serve accepts connections until the listener is closed; it then returns an error that is net.ErrClosed. An accept that
 // fails for want of something, as of file descriptors, is tried again after 5 ms to 1 s.
-func (s *Server) Serve(ln net.Listener) error {
+func (s *Server) Serve(ln net.Listener) error { return s.serve(ln, s.feedOf(ln)) }
+
+func (s *Server) serve(ln net.Listener, f *feed) error {
 	var delay time.Duration
 	for {
 		nc, err := ln.Accept()
 		if err == nil {
 			delay = 0
 			s.accepted.Add(1)
-			s.start(nc)
+			s.start(nc, f)
 			continue
 		}
 		if errors.Is(err, net.ErrClosed) {
@@ -133,14 +150,15 @@ func (s *Server) Serve(ln net.Listener) error {
 }
 
 // start takes a connection into service or turns it away.
-func (s *Server) start(nc net.Conn) {
-	p := &peer{s: s, nc: nc, client: clientOf(nc)}
+func (s *Server) start(nc net.Conn, f *feed) {
+	p := &peer{s: s, nc: nc, client: clientOf(nc), feed: f}
 	p.tls, _ = nc.(*tls.Conn)
 	if fd, ok := descriptor(nc); ok {
 		p.fd, p.lot = fd, &s.lot
 	}
+	cfg := s.config()
 	s.mu.Lock()
-	if s.ended || len(s.conns) >= s.cfg.MaxConnections || s.from[p.client.Addr()] >= s.cfg.MaxConnectionsPerAddress {
+	if s.ended || len(s.conns) >= cfg.MaxConnections || s.from[p.client.Addr()] >= cfg.MaxConnectionsPerAddress {
 		s.mu.Unlock()
 		s.shed.Add(1)
 		shed(nc)
@@ -148,6 +166,7 @@ func (s *Server) start(nc net.Conn) {
 	}
 	s.conns[p] = struct{}{}
 	s.from[p.client.Addr()]++
+	f.wg.Add(1)
 	s.wg.Add(1) // under the lock, so that Shutdown, which sets ended, waits for it
 	s.mu.Unlock()
 	go p.run()
@@ -163,6 +182,7 @@ func (s *Server) forget(p *peer) {
 		delete(s.from, a)
 	}
 	s.mu.Unlock()
+	p.feed.wg.Done()
 	s.wg.Done()
 }
 
@@ -200,28 +220,40 @@ func (s *Server) Shutdown(ctx context.Context, quiet time.Duration) (cut int) {
 	s.LastAnswers(quiet)
 	s.mu.Lock()
 	s.ended = true
-	for p := range s.conns {
-		p.goQuiet(quiet)
-	}
 	s.mu.Unlock()
-	s.lot.goQuiet(quiet)
+	s.goQuiet(nil, quiet)
 	done := make(chan struct{})
 	go func() { s.wg.Wait(); close(done) }()
 	select {
 	case <-done:
 	case <-ctx.Done():
-		cut = s.cutAll()
+		cut = s.cutAll(nil)
 		<-done
 	}
 	s.lot.close()
 	return cut
 }
 
-// cutAll closes all connections and returns how many those were.
-func (s *Server) cutAll() int {
+// of returns the connections that a listener has brought; all without one.
+func (s *Server) of(f *feed) []*peer {
 	s.mu.Lock()
-	left := slices.Collect(maps.Keys(s.conns))
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	all := slices.Collect(maps.Keys(s.conns))
+	return slices.DeleteFunc(all, func(p *peer) bool { return f != nil && p.feed != f })
+}
+
+// goQuiet has the connections of a listener, or all, leave when nothing has come from them within that time. They must not
+// be parked any more: closing says so.
+func (s *Server) goQuiet(f *feed, d time.Duration) {
+	for _, p := range s.of(f) {
+		p.goQuiet(d)
+	}
+	s.lot.goQuiet(f, d)
+}
+
+// cutAll closes the connections of a listener, or all, and returns how many those were.
+func (s *Server) cutAll(f *feed) int {
+	left := s.of(f)
 	for _, p := range left {
 		parked := s.lot.remove(p)
 		kernelConn(p.nc).Close() // TLS would say goodbye, and wait for that

@@ -48,7 +48,7 @@ func TestTimeoutsEndConnectionsThatBringNothing(t *testing.T) {
 		{"nothing at all", "", 10 * time.Second, ""},
 		{"half a head", "GET / HTTP/1.1\r\nHost: a", 10 * time.Second, "HTTP/1.1 408 "},
 		{"no second request", "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n", time.Minute, "HTTP/1.1 200 "},
-		{"half a body", "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\n\r\nab", time.Minute, ""},
+		{"half a body", "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\n\r\nab", 20 * time.Second, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			inBubble(t, Config{Handler: echo}, func(_ *Server, p *pipes) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"meridian/proxy/exchange"
+	"meridian/proxy/strict"
 )
 
 var errStopped = errors.New("the request's body is not read any further")
@@ -25,10 +26,16 @@ func (p *requestBody) Read(b []byte) (int, error) {
 	for {
 		n, err := s.arrived(b)
 		if n > 0 || err != nil || len(b) == 0 {
+			if s.pace.Waiting() {
+				s.pace.Got(n, time.Now())
+			}
 			return n, err
 		}
 		s.sendContinue()
-		if !s.readable.wait(time.Now().Add(s.idle)) {
+		if !s.readable.wait(s.pace.Wait(time.Now(), s.idle)) {
+			if s.pace.TooSlow() {
+				return 0, strict.Refuse(408, "the request's body came with less than %d bytes per second over %s", s.c.s.config().MinBodyRate, exchange.PaceWindow)
+			}
 			return 0, fmt.Errorf("request body: nothing for %s: %w", s.idle, os.ErrDeadlineExceeded)
 		}
 	}

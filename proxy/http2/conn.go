@@ -42,6 +42,7 @@ type conn struct {
 	head    fields
 	begun   block // the header block under way
 
+	requests   int // that were taken
 	glitches   int
 	glitchSeen time.Time
 	pings      uint64
@@ -105,7 +106,7 @@ func newConn(s *Server, nc net.Conn, read []byte, p Peer) *conn {
 	c.fr.SetMaxReadFrameSize(frameBytes)
 	c.fr.SetReuseFrames()
 	c.decoder = hpack.NewDecoder(tableBytes, c.head.add)
-	c.decoder.SetMaxStringLength(2 * s.cfg.HeadBytes) // one that is too long gets its answer
+	c.decoder.SetMaxStringLength(2 * s.config().HeadBytes) // one that is too long gets its answer
 	c.encoder = hpack.NewEncoder(&c.encoded)
 	c.encoder.SetMaxDynamicTableSizeLimit(tableBytes)
 	return c
@@ -125,13 +126,13 @@ func (c *conn) serve(begun func()) {
 func (c *conn) begin() bool {
 	c.mu.Lock()
 	c.settings(
-		xhttp2.Setting{ID: xhttp2.SettingMaxConcurrentStreams, Val: uint32(c.s.cfg.MaxStreams)},
+		xhttp2.Setting{ID: xhttp2.SettingMaxConcurrentStreams, Val: uint32(c.s.config().MaxStreams)},
 		xhttp2.Setting{ID: xhttp2.SettingInitialWindowSize, Val: streamWindow},
-		xhttp2.Setting{ID: xhttp2.SettingMaxHeaderListSize, Val: uint32(c.s.cfg.HeadBytes)},
+		xhttp2.Setting{ID: xhttp2.SettingMaxHeaderListSize, Val: uint32(c.s.config().HeadBytes)},
 	)
 	c.number(xhttp2.FrameWindowUpdate, 0, connectionWindow-65535)
 	c.mu.Unlock()
-	c.nc.SetReadDeadline(time.Now().Add(c.s.cfg.HeadTimeout))
+	c.nc.SetReadDeadline(time.Now().Add(c.s.config().HeadTimeout))
 	var preface [len(xhttp2.ClientPreface)]byte
 	if _, err := io.ReadFull(c.br, preface[:]); err != nil {
 		return false
@@ -174,7 +175,7 @@ func (c *conn) await() error {
 		case c.final && c.handlers == 0:
 			c.nc.SetReadDeadline(past)
 		case c.handlers == 0:
-			c.nc.SetReadDeadline(time.Now().Add(c.s.cfg.IdleTimeout))
+			c.nc.SetReadDeadline(time.Now().Add(c.s.config().IdleTimeout))
 		default:
 			c.nc.SetReadDeadline(time.Time{})
 		}
@@ -192,7 +193,7 @@ func (c *conn) await() error {
 			return nil
 		}
 	}
-	by := time.Now().Add(c.s.cfg.HeadTimeout)
+	by := time.Now().Add(c.s.config().HeadTimeout)
 	if c.begun.id != 0 && c.begun.by.Before(by) {
 		by = c.begun.by
 	}
@@ -232,7 +233,7 @@ func (c *conn) quietened() {
 		c.nc.SetReadDeadline(past)
 		return
 	}
-	c.nc.SetReadDeadline(time.Now().Add(c.s.cfg.IdleTimeout))
+	c.nc.SetReadDeadline(time.Now().Add(c.s.config().IdleTimeout))
 }
 
 // handlerEnded is told by a stream's goroutine as its last.

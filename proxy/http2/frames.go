@@ -186,8 +186,8 @@ func (c *conn) onHeaders(f *xhttp2.HeadersFrame) error {
 	if f.StreamID%2 == 0 {
 		return xhttp2.ConnectionError(xhttp2.ErrCodeProtocol)
 	}
-	c.begun = block{id: f.StreamID, end: f.StreamEnded(), by: time.Now().Add(c.s.cfg.HeadTimeout)}
-	c.head.reset(c.s.cfg.Limits)
+	c.begun = block{id: f.StreamID, end: f.StreamEnded(), by: time.Now().Add(c.s.config().HeadTimeout)}
+	c.head.reset(c.s.config().Limits)
 	err := c.onBlock(f.HeaderBlockFragment(), f.HeadersEnded())
 	if err == nil && f.HasPriority() && f.Priority.StreamDep == f.StreamID {
 		return xhttp2.StreamError{StreamID: f.StreamID, Code: xhttp2.ErrCodeProtocol}
@@ -201,7 +201,7 @@ func (c *conn) onBlock(piece []byte, last bool) error {
 	b := &c.begun
 	b.fragments++
 	b.bytes += len(piece)
-	if b.fragments > maxFragments || b.bytes > 2*c.s.cfg.HeadBytes {
+	if b.fragments > maxFragments || b.bytes > 2*c.s.config().HeadBytes {
 		return xhttp2.ConnectionError(xhttp2.ErrCodeEnhanceYourCalm)
 	}
 	if _, err := c.decoder.Write(piece); err != nil {
@@ -237,7 +237,7 @@ func (c *conn) onHead(id uint32, end bool) error {
 		return nil // GOAWAY has said so
 	}
 	c.lastID = id
-	full := len(c.streams) >= c.s.cfg.MaxStreams || c.handlers >= 2*c.s.cfg.MaxStreams // handlers end a little after their streams
+	full := len(c.streams) >= c.s.config().MaxStreams || c.handlers >= 2*c.s.config().MaxStreams // handlers end a little after their streams
 	c.mu.Unlock()
 	if full {
 		return xhttp2.StreamError{StreamID: id, Code: xhttp2.ErrCodeRefusedStream}
@@ -246,12 +246,15 @@ func (c *conn) onHead(id uint32, end bool) error {
 	if !ok {
 		return xhttp2.StreamError{StreamID: id, Code: xhttp2.ErrCodeProtocol}
 	}
-	handler := c.s.cfg.Handler
+	handler := c.s.config().Handler
 	if refused != nil {
-		c.s.cfg.Refused(c.peer.Addr, refused)
+		c.s.config().Refused(c.peer.Addr, refused)
 		handler = refusal(refused)
 	}
 	c.start(id, &head, end, handler)
+	if c.requests++; c.requests >= c.s.config().MaxRequests {
+		c.stop()
+	}
 	return nil
 }
 
@@ -266,7 +269,7 @@ func (c *conn) start(id uint32, head *requestHead, end bool, handler exchange.Ha
 		Request: head.Request, Body: (*requestBody)(s), Reply: (*reply)(s),
 		Client: c.peer.Addr, ClientIP: c.ip, ServerName: c.peer.ServerName, Received: time.Now(),
 	}
-	s.x.Scheme = c.peer.Scheme
+	s.x.Scheme, s.x.Protocol = c.peer.Scheme, "2"
 	c.streams[id] = s
 	c.handlers++
 	c.mu.Unlock()

@@ -52,6 +52,8 @@ func (p *reply) WriteHead(h *exchange.Head) error {
 	}
 	p.c.mu.Lock()
 	p.awaits = false // from here on 100 would be taken as a second answer
+	p.pace.Reset(0)  // and what is left of the body may come as it likes: both may be a conversation
+	p.readable.cond.Broadcast()
 	p.c.mu.Unlock()
 	r.headed = true
 	r.status, r.length = h.Status, h.Length
@@ -251,10 +253,10 @@ func (s *stream) wait(window bool) error {
 			s.stallSince, s.stalledBytes = time.Now(), 0
 		}
 		c.blocked[s] = struct{}{}
-		ok := s.writable.wait(s.stallSince.Add(c.s.cfg.WriteTimeout))
+		ok := s.writable.wait(s.stallSince.Add(c.s.config().WriteTimeout))
 		delete(c.blocked, s)
 		if !ok {
-			return fmt.Errorf("write to the client: it took less than %d bytes in %s: %w", minProgress, c.s.cfg.WriteTimeout, os.ErrDeadlineExceeded)
+			return fmt.Errorf("write to the client: it took less than %d bytes in %s: %w", minProgress, c.s.config().WriteTimeout, os.ErrDeadlineExceeded)
 		}
 	}
 }

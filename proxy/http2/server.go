@@ -28,6 +28,11 @@ type Config struct {
 	// WriteTimeout bounds the time in which a client takes what is written to it: a connection's bytes, and 4 KiB of a
 	// stream's that waits for the client's window. Zero: 30s.
 	WriteTimeout time.Duration
+	// MinBodyRate is how many bytes per second a request's body must bring, over each 20s of waiting for it, until the answer has
+	// begun; else: 408. Zero: 500. Negative: none.
+	MinBodyRate int
+	// MaxRequests bounds the requests of one connection, which takes no further ones after the last. Zero: 10000.
+	MaxRequests int
 	// MaxStreams bounds the streams of a connection at one time; twice as many handlers may be about to end. Zero: 100.
 	MaxStreams int
 	// Refused is told of each request that is refused for its form. Nil: nobody is.
@@ -46,6 +51,12 @@ func (c Config) withDefaults() Config {
 			*d.v = d.def
 		}
 	}
+	if c.MinBodyRate == 0 {
+		c.MinBodyRate = 500
+	}
+	if c.MaxRequests <= 0 {
+		c.MaxRequests = 10000
+	}
 	if c.MaxStreams <= 0 {
 		c.MaxStreams = 100
 	}
@@ -63,6 +74,8 @@ type Peer struct {
 	Addr netip.AddrPort
 	// Scheme is "https" with TLS, else "http". ServerName is what the handshake named.
 	Scheme, ServerName string
+	// OnLeave takes what is to be called when this connection is to end, as Server.Stop ends all. Nil: nobody calls it.
+	OnLeave func(func(quiet time.Duration))
 }
 
 // Stats counts what a Server has done.
@@ -75,7 +88,7 @@ type Stats struct {
 
 // Server speaks HTTP/2 on connections that others accept. Its methods are safe for concurrent use.
 type Server struct {
-	cfg                         Config
+	live                        atomic.Pointer[Config] // in force; Reconfigure replaces it
 	served, streams, misbehaved atomic.Uint64
 
 	mu       sync.Mutex // guards the fields below
@@ -95,7 +108,19 @@ const (
 
 // NewServer returns a server that starts nothing.
 func NewServer(c Config) *Server {
-	return &Server{cfg: c.withDefaults(), conns: map[*conn]struct{}{}}
+	s := &Server{conns: map[*conn]struct{}{}}
+	c = c.withDefaults()
+	s.live.Store(&c)
+	return s
+}
+
+func (s *Server) config() *Config { return s.live.Load() }
+
+// Reconfigure puts other limits and timeouts in force, for open connections, too; but what their settings have promised to
+// the client stays, where that is more. Handler, Refused and Panicked are c's.
+func (s *Server) Reconfigure(c Config) {
+	c = c.withDefaults()
+	s.live.Store(&c)
 }
 
 // Stats returns the counts.
@@ -113,7 +138,12 @@ func (s *Server) Serve(nc net.Conn, read []byte, p Peer) {
 	phase, quiet := s.phase, s.quietFor
 	s.mu.Unlock()
 	s.served.Add(1)
-	c.serve(func() { c.enter(phase, quiet) })
+	c.serve(func() {
+		c.enter(phase, quiet)
+		if p.OnLeave != nil {
+			p.OnLeave(func(quiet time.Duration) { c.enter(stopping, quiet) })
+		}
+	})
 	s.mu.Lock()
 	delete(s.conns, c)
 	s.mu.Unlock()

@@ -44,6 +44,7 @@ type stream struct {
 	stopped      bool
 	awaits       bool // the client waits for 100
 	idle         time.Duration
+	pace         exchange.Pace
 	readable     waiter
 	writable     waiter
 	stallSince   time.Time // writes have waited since then with less than minProgress bytes sent
@@ -57,7 +58,8 @@ type stream struct {
 }
 
 func newStream(c *conn, id uint32) *stream {
-	s := &stream{c: c, id: id, sendWindow: c.peerWindow, recvWindow: streamWindow, idle: c.s.cfg.BodyTimeout}
+	s := &stream{c: c, id: id, sendWindow: c.peerWindow, recvWindow: streamWindow, idle: c.s.config().BodyTimeout}
+	s.pace.Reset(c.s.config().MinBodyRate)
 	s.readable.cond.L = &c.mu
 	s.writable.cond.L = &c.mu
 	return s
@@ -81,7 +83,7 @@ func (s *stream) run(h exchange.Handler) {
 func (s *stream) handle(h exchange.Handler) {
 	defer func() {
 		if v := recover(); v != nil {
-			s.c.s.cfg.Panicked(v, debug.Stack())
+			s.c.s.config().Panicked(v, debug.Stack())
 		}
 	}()
 	h(&s.x)

@@ -140,8 +140,8 @@ func (c *conn) write() {
 // time has passed, since most writes are done at once.
 func (c *conn) extendWrite() {
 	now := time.Now()
-	if !c.ending && c.writeBy.Sub(now) < c.s.cfg.WriteTimeout*3/4 {
-		c.writeBy = now.Add(c.s.cfg.WriteTimeout)
+	if !c.ending && c.writeBy.Sub(now) < c.s.config().WriteTimeout*3/4 {
+		c.writeBy = now.Add(c.s.config().WriteTimeout)
 		c.nc.SetWriteDeadline(c.writeBy)
 	}
 }

@@ -56,6 +56,12 @@ func checkPath(path string) *Refusal {
 			if r := checkEncoded(path[i:]); r != nil {
 				return r
 			}
+			if path[i+1] == '2' && path[i+2]|0x20 == 'f' { // the route says whether it may be there; it must hide no dots
+				if dotSegment(path[segment:max(i, segment)]) {
+					return Refuse(400, "the path has a dot segment")
+				}
+				segment = i + 3
+			}
 		case !pathByte[b]:
 			return Refuse(400, "the path has the byte %#02x", b)
 		}
@@ -72,7 +78,7 @@ func checkEncoded(s string) *Refusal {
 		return Refuse(400, "the path has a %% that encodes nothing")
 	}
 	switch b := byte(HexDigit(s[1])<<4 | HexDigit(s[2])); {
-	case b < 0x20, b == 0x7f, b == '/', b == '\\', b == 0xc0, b == 0xc1:
+	case b < 0x20, b == 0x7f, b == '\\', b == 0xc0, b == 0xc1:
 		return Refuse(400, "the path has the encoded byte %s", s[:3])
 	}
 	return nil

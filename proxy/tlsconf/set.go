@@ -55,6 +55,9 @@ var first = []int{0}
 
 // choose returns the first certificate for the host that the client can verify, or else the first.
 func (s *set) choose(hello *tls.ClientHelloInfo) *tls.Certificate {
+	if len(s.certs) == 0 {
+		return nil // the handshake fails
+	}
 	found := s.find(hello.ServerName)
 	for _, i := range found {
 		if len(found) == 1 || hello.SupportsCertificate(s.certs[i]) == nil {

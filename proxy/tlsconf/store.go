@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -22,7 +21,7 @@ type Pair struct{ Cert, Key string }
 
 // Config is what a Store needs.
 type Config struct {
-	// Pairs are the certificates, at least one. The first is shown to who names no host or one that no certificate covers.
+	// Pairs are the certificates. Without any every handshake fails. The first is shown to who names no host or one that no certificate covers.
 	Pairs []Pair
 	// Protocols are offered by ALPN, the preferred first. Empty: http/1.1.
 	Protocols []string
@@ -41,15 +40,13 @@ type Store struct {
 	conf *tls.Config
 	set  atomic.Pointer[set]
 
-	mu    sync.Mutex // serializes loading; guards the field below
-	stamp []string   // of each pair's files when they were last tried
+	mu    sync.Mutex // serializes loading; guards the fields below
+	pairs []Pair
+	stamp []string // of each pair's files when they were last tried
 }
 
 // Open loads all pairs. A pair that can't be loaded is an error that names its files.
 func Open(c Config) (*Store, error) {
-	if len(c.Pairs) == 0 {
-		return nil, errors.New("tls: no certificate")
-	}
 	if c.Poll <= 0 {
 		c.Poll = 5 * time.Second
 	}
@@ -59,19 +56,36 @@ func Open(c Config) (*Store, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{cfg: c, stamp: make([]string, len(c.Pairs))}
-	certs := make([]*tls.Certificate, len(c.Pairs))
-	for i, p := range c.Pairs {
-		s.stamp[i] = stampOf(p)
-		var err error
+	s := &Store{cfg: c}
+	use, err := s.Prepare(c.Pairs)
+	if err != nil {
+		return nil, err
+	}
+	use()
+	s.conf = s.newConfig()
+	return s, nil
+}
+
+// Prepare loads other pairs and returns what puts them in the place of those in use. A pair that can't be loaded is an error
+// that names its files; nothing has changed then. Handshakes under way and connections go on as they began.
+func (s *Store) Prepare(pairs []Pair) (use func(), err error) {
+	stamp := make([]string, len(pairs))
+	certs := make([]*tls.Certificate, len(pairs))
+	for i, p := range pairs {
+		stamp[i] = stampOf(p)
 		if certs[i], err = load(p); err != nil {
 			return nil, err
 		}
-		s.warnExpired(p, certs[i])
 	}
-	s.set.Store(newSet(certs))
-	s.conf = s.newConfig()
-	return s, nil
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.pairs, s.stamp = pairs, stamp
+		s.set.Store(newSet(certs))
+		for i, p := range pairs {
+			s.warnExpired(p, certs[i])
+		}
+	}, nil
 }
 
 // Run looks at the files until ctx ends, whose error it returns.
@@ -97,7 +111,7 @@ func (s *Store) reload(all bool) {
 	defer s.mu.Unlock()
 	certs := append([]*tls.Certificate(nil), s.set.Load().certs...)
 	changed := false
-	for i, p := range s.cfg.Pairs {
+	for i, p := range s.pairs {
 		stamp := stampOf(p) // before reading: a write in between shows the next time
 		if stamp == s.stamp[i] && !all {
 			continue
@@ -123,7 +137,7 @@ func (s *Store) warnExpired(p Pair, c *tls.Certificate) {
 	}
 }
 
-// NotAfter returns when the first of the certificates expires.
+// NotAfter returns when the first of the certificates expires, zero where there is none.
 func (s *Store) NotAfter() time.Time {
 	var first time.Time
 	for _, c := range s.set.Load().certs {

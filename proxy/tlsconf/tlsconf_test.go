@@ -182,9 +182,62 @@ func TestWhatCannotBeLoadedIsNamed(t *testing.T) {
 			t.Errorf("got %v, want it to name %s", err, c.want)
 		}
 	}
-	if _, err := Open(Config{}); err == nil {
-		t.Error("no pair is taken")
+}
+
+// TestPairsCanBeExchanged also holds that without any a handshake fails, and that a change with a mistake changes nothing.
+func TestPairsCanBeExchanged(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(Config{Poll: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
 	}
+	shown := func() string {
+		ln, err := tls.Listen("tcp", "127.0.0.1:0", s.TLS())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		go func() {
+			if c, err := ln.Accept(); err == nil {
+				c.(*tls.Conn).Handshake()
+				c.Close()
+			}
+		}()
+		c, err := tls.Dial("tcp", ln.Addr().String(), &tls.Config{InsecureSkipVerify: true})
+		if err != nil {
+			return "nothing"
+		}
+		defer c.Close()
+		return c.ConnectionState().PeerCertificates[0].DNSNames[0]
+	}
+	want := func(name string) {
+		t.Helper()
+		if got := shown(); got != name {
+			t.Errorf("shown is %s, want %s", got, name)
+		}
+	}
+	want("nothing")
+	if !s.NotAfter().IsZero() || s.Misdirected("a.test", "b.test") {
+		t.Error("without a certificate there is one")
+	}
+	a, b := pair(t, dir, "a.test"), pair(t, dir, "b.test")
+	for _, p := range []Pair{a, b} {
+		use, err := s.Prepare([]Pair{p})
+		if err != nil {
+			t.Fatal(err)
+		}
+		use()
+	}
+	want("b.test")
+	if _, err := s.Prepare([]Pair{a, {a.Cert, b.Key}}); err == nil {
+		t.Error("a pair that does not fit is taken")
+	}
+	if _, err := s.Prepare([]Pair{a}); err != nil {
+		t.Error(err) // and not used
+	}
+	want("b.test")
+	s.Reload() // of those that are in use
+	want("b.test")
 }
 
 func TestSessionsAreResumedAndKeepTheirServerName(t *testing.T) {

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"sync"
+	"time"
+)
+
+// clock ends a request that takes longer than its route allows.
+type clock struct {
+	timer *time.Timer
+	rung  sync.WaitGroup // the timer's function
+}
+
+// startClock begins the time for the whole request, if there is one.
+func (r *relay) startClock() {
+	most := r.timeouts.Request.Std()
+	if most <= 0 {
+		return
+	}
+	r.clock.rung.Add(1)
+	r.clock.timer = time.AfterFunc(time.Until(r.x.Received.Add(most)), r.tooLate)
+}
+
+// stopClock returns when the timer's function does not run and will not.
+func (r *relay) stopClock() {
+	if r.clock.timer == nil {
+		return
+	}
+	if r.clock.timer.Stop() {
+		r.clock.rung.Done()
+	}
+	r.clock.rung.Wait()
+}
+
+// tooLate is the timer's function. Closing the connection to the node ends whatever waits for the node; what waits for the
+// client ends by its own deadline.
+func (r *relay) tooLate() {
+	defer r.clock.rung.Done()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.late = true
+	if r.tunnel != nil {
+		r.tunnel.GoAway(cutGoodbye)
+	} else if r.conn != nil {
+		r.conn.Close()
+	}
+}
+
+func (r *relay) isLate() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.late
+}
+
+// cutShort answers a request that was ended by the drain of its node or by its own time. An answer that was begun is broken off.
+func (r *relay) cutShort() {
+	if r.isLate() {
+		r.record.err = "the request took longer than its route allows"
+		r.answer(504, 0, "pool %s: the request took longer than %s", r.pool.Name, r.timeouts.Request)
+		return
+	}
+	r.record.err = "the node's drain reached its deadline"
+	r.answer(503, 1, "pool %s: the node was drained before it answered", r.pool.Name)
+}

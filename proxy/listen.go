@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"syscall"
+)
+
+// listener is one address that clients are taken on.
+type listener struct {
+	addr   string // as configured
+	tls    bool   // clients speak TLS on it
+	ln     net.Listener
+	served chan struct{} // closed when Serve has returned; nil before Run
+}
+
+// front is what the server listens on. It can change while the server runs.
+type front struct {
+	work   sync.WaitGroup // Serve and Drain of the listeners
+	broken chan error     // of one: the first listener that failed by itself
+
+	mu        sync.Mutex // guards the fields below
+	listeners []*listener
+	running   bool // Run serves them
+	ended     bool // nothing is added any more
+}
+
+// Listen binds all addresses, or none: an error names the one that it could not have. Call it once, before Run.
+func (s *Server) Listen() error {
+	added, err := bind(wanted(&s.cfg))
+	s.front.listeners = added
+	return err
+}
+
+// Addrs returns the addresses that are bound, in the order of Config.Listen and then Config.ListenTLS.
+func (s *Server) Addrs() []net.Addr {
+	s.front.mu.Lock()
+	defer s.front.mu.Unlock()
+	var out []net.Addr
+	for _, l := range s.front.listeners {
+		out = append(out, l.ln.Addr())
+	}
+	return out
+}
+
+// wanted returns the listeners that c asks for, not bound yet.
+func wanted(c *Config) (out []*listener) {
+	for _, addr := range c.Listen {
+		out = append(out, &listener{addr: addr})
+	}
+	for _, addr := range c.ListenTLS {
+		out = append(out, &listener{addr: addr, tls: true})
+	}
+	return out
+}
+
+// bind binds all listeners or none.
+func bind(all []*listener) (_ []*listener, err error) {
+	for i, l := range all {
+		if l.ln, err = net.Listen("tcp", l.addr); err != nil {
+			closeAll(all[:i])
+			protocol := "HTTP"
+			if l.tls {
+				protocol = "HTTPS"
+			}
+			if errors.Is(err, syscall.EADDRINUSE) {
+				return nil, fmt.Errorf("listen on %s for %s: the address is taken by another program, or by a listener of this edge that overlaps it: %w", l.addr, protocol, err)
+			}
+			return nil, fmt.Errorf("listen on %s for %s: %w", l.addr, protocol, err)
+		}
+	}
+	return all, nil
+}
+
+func closeAll(ls []*listener) {
+	for _, l := range ls {
+		l.ln.Close()
+	}
+}
+
+// start begins to serve all listeners.
+func (f *front) start(s *Server) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.listeners) == 0 {
+		return errors.New("proxy: Run without Listen")
+	}
+	f.broken, f.running = make(chan error, 1), true
+	for _, l := range f.listeners {
+		f.serveLocked(s, l)
+	}
+	return nil
+}
+
+func (f *front) serveLocked(s *Server, l *listener) {
+	l.served = make(chan struct{})
+	f.work.Go(func() {
+		defer close(l.served)
+		var err error
+		if l.tls {
+			err = s.engine.ServeTLS(l.ln, s.cfg.TLS.TLS())
+		} else {
+			err = s.engine.Serve(l.ln)
+		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if !f.ended && slices.Contains(f.listeners, l) {
+			select {
+			case f.broken <- err:
+			default:
+			}
+		}
+	})
+}
+
+// change takes added into service and removed out of it: those are closed, and their connections end with their next
+// answer, at the latest after Deadline.
+func (f *front) change(s *Server, next, added, removed []*listener) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ended {
+		closeAll(added)
+		return
+	}
+	f.listeners = next
+	closeAll(removed)
+	if !f.running {
+		return
+	}
+	for _, l := range added {
+		f.serveLocked(s, l)
+	}
+	for _, l := range removed {
+		f.work.Go(func() { s.drainListener(l) })
+	}
+}
+
+func (s *Server) drainListener(l *listener) {
+	<-l.served
+	c := s.live.Load()
+	ctx, cancel := context.WithTimeout(context.Background(), c.Deadline)
+	defer cancel()
+	if cut := s.engine.Drain(ctx, l.ln, c.Quiet); cut > 0 {
+		s.cfg.Logger.Warn("connections of a listener that was taken away were cut at the deadline",
+			"listener", l.addr, "connections", cut, "deadline", c.Deadline)
+	}
+}
+
+// close ends accepting for good, and returns when what was accepted is in service.
+func (f *front) close() {
+	f.mu.Lock()
+	f.ended = true
+	closeAll(f.listeners)
+	f.mu.Unlock()
+	for _, l := range f.listeners { // nothing changes them any more
+		<-l.served
+	}
+}
