@@ -56,6 +56,7 @@ var Meridian = Rules{
 		"proxy/drain":    Do,
 		"proxy/exchange": Do,
 		"proxy/http1":    Do,
+		"proxy/socket":   Do,
 		"proxy/upstream": Do,
 		"topology/etcd":  Do,
 		"topology/file":  Do,

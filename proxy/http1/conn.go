@@ -13,6 +13,7 @@ import (
 	"unsafe"
 
 	"meridian/proxy/exchange"
+	"meridian/proxy/socket"
 )
 
 // conn serves a client's connection while there is something to do: it has the buffers and all that belongs to a request.
@@ -25,10 +26,9 @@ type conn struct {
 	ip [maxAddrBytes]byte // of the client, as text
 	x  exchange.Exchange  // ClientIP is a part of ip
 
+	sock    socket.Socket // reads and writes nc
 	r       Reader
 	out     []byte    // collected, to be sent
-	vec     [2][]byte // for one call that sends both
-	vecs    net.Buffers
 	writeBy time.Time // the write deadline in force
 
 	head  requestHead
@@ -57,7 +57,8 @@ func borrowConn(p *peer) *conn {
 		c.pause = c.wait
 	}
 	c.p, c.s, c.nc = p, p.s, p.nc
-	c.r = Reader{src: p.nc, max: max(p.s.cfg.HeadBytes, maxTrailerBytes) + bufferBytes}
+	c.sock.Reset(p.nc)
+	c.r = Reader{src: &c.sock, max: max(p.s.cfg.HeadBytes, maxTrailerBytes) + bufferBytes}
 	c.writeBy = time.Time{}
 	text := p.client.Addr().AppendTo(c.ip[:0])
 	c.x.ClientIP = unsafe.String(unsafe.SliceData(text), len(text))
@@ -72,7 +73,8 @@ func (c *conn) giveBack() {
 	c.msg = Message{}
 	c.x = exchange.Exchange{}
 	s := c.s
-	c.p, c.s, c.nc, c.r.src = nil, nil, nil, nil
+	c.sock.Reset(nil)
+	c.p, c.s, c.nc = nil, nil, nil
 	s.spare.Put(c)
 }
 
