@@ -19,11 +19,14 @@ type call struct {
 	n     int    // bytes done
 	errno syscall.Errno
 	try   func(fd uintptr) bool // reports whether it is done, rather than to be tried again when the socket is ready
+	now   func(fd uintptr)      // tries once
+	waits bool                  // now was not done
 }
 
 func (*call) init(c *call, try func(*call, uintptr) bool) {
 	if c.try == nil {
 		c.try = func(fd uintptr) bool { return try(c, fd) }
+		c.now = func(fd uintptr) { c.waits = !try(c, fd) }
 	}
 }
 
@@ -36,6 +39,17 @@ func (c *call) run(op func(func(uintptr) bool) error, a, b []byte) (int, error) 
 		err = os.NewSyscallError("socket", c.errno)
 	}
 	return c.n, err
+}
+
+// once has op call now.
+func (c *call) once(op func(func(uintptr)) error, p []byte) (n int, waits bool, err error) {
+	c.a, c.n, c.errno = p, 0, 0
+	err = op(c.now)
+	c.a = nil
+	if err == nil && c.errno != 0 {
+		err = os.NewSyscallError("socket", c.errno)
+	}
+	return c.n, c.waits, err
 }
 
 func read(c *call, fd uintptr) bool {

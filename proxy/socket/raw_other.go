@@ -15,5 +15,7 @@ func (*call) run(func(func(uintptr) bool) error, []byte, []byte) (int, error) {
 	panic("socket: a raw call on a platform without any") // invariant: haveRaw is false
 }
 
+func (*call) once(func(func(uintptr)) error, []byte) (int, bool, error) { return 0, true, nil }
+
 func read(*call, uintptr) bool  { return true }
 func write(*call, uintptr) bool { return true }

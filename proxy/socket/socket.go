@@ -49,6 +49,18 @@ func (s *Socket) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// ReadNow is Read without waiting: 0 and nil say that there is nothing, or that there is no way to tell.
+func (s *Socket) ReadNow(p []byte) (int, error) {
+	if s.raw == nil || len(p) == 0 {
+		return 0, nil
+	}
+	n, waits, err := s.in.once(s.raw.Control, p) // not raw.Read, which would heed the deadline
+	if n == 0 && err == nil && !waits {
+		err = io.EOF
+	}
+	return n, err
+}
+
 // Write implements io.Writer.
 func (s *Socket) Write(p []byte) (int, error) { return s.WriteBoth(p, nil) }
 

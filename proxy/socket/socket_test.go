@@ -106,3 +106,26 @@ func TestOtherConnectionsGoThroughThemselves(t *testing.T) {
 		t.Errorf("read %d, %v", n, err)
 	}
 }
+
+func TestReadNowDoesNotWait(t *testing.T) {
+	if !haveRaw {
+		t.Skip("there are no raw calls here")
+	}
+	s, c, other := pair(t)
+	c.SetReadDeadline(time.Unix(1, 0)) // is of no concern to it
+	var b [8]byte
+	if n, err := s.ReadNow(b[:]); n != 0 || err != nil {
+		t.Errorf("nothing came, and it read %d, %v", n, err)
+	}
+	for _, step := range []struct {
+		do   func()
+		n    int
+		want error
+	}{{func() { other.Send("abc") }, 3, nil}, {other.CloseWrite, 0, io.EOF}} {
+		step.do()
+		testnet.Wait(t, "it to arrive", func() bool {
+			n, err := s.ReadNow(b[:])
+			return n == step.n && err == step.want
+		})
+	}
+}
