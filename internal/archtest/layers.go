@@ -57,6 +57,7 @@ var Meridian = Rules{
 		"proxy/exchange": Do,
 		"proxy/http1":    Do,
 		"proxy/http2":    Do,
+		"proxy/socket":   Do,
 		"proxy/strict":   Do,
 		"proxy/tlsconf":  Do,
 		"proxy/tunnel":   Do,

@@ -33,7 +33,7 @@ type Exchange struct {
 	Body Body
 	// Reply takes the answer.
 	Reply Reply
-	// Client is the peer's address and port, ClientIP the address as text, made once for a connection.
+	// Client is the peer's address and port, ClientIP the address as text, valid as long as Request's strings.
 	Client   netip.AddrPort
 	ClientIP string
 	// ServerName is the host that the TLS handshake named (RFC 6066, section 3), "" if it named none or there was none.

@@ -107,6 +107,12 @@ func (m *Message) ReadArrived(p []byte) (n int, err error) {
 	case bodyLength:
 		p = p[:min(int64(len(p)), m.left)]
 	}
+	if len(m.r.Buffered()) == 0 {
+		if n, err = m.r.ReadNow(p); err != nil {
+			return 0, m.fail(err)
+		}
+		return n, m.took(n)
+	}
 	n = copy(p, m.r.Buffered())
 	m.r.Discard(n)
 	return n, m.took(n)

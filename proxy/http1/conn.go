@@ -14,6 +14,7 @@ import (
 	"unsafe"
 
 	"meridian/proxy/exchange"
+	"meridian/proxy/socket"
 )
 
 // conn serves a client's connection while there is something to do: it has the buffers and all that belongs to a request.
@@ -28,10 +29,9 @@ type conn struct {
 	memo     exchange.Memo
 	x        exchange.Exchange
 
+	sock    socket.Socket // reads and writes nc
 	r       Reader
 	out     []byte    // collected, to be sent
-	vec     [2][]byte // for one call that sends both
-	vecs    net.Buffers
 	writeBy time.Time // the write deadline in force
 
 	head  requestHead
@@ -64,7 +64,8 @@ func borrowConn(p *peer) *conn {
 		c.pause = c.wait
 	}
 	c.p, c.s, c.nc = p, p.s, p.nc
-	c.r = Reader{src: p.nc}
+	c.sock.Reset(p.nc)
+	c.r = Reader{src: &c.sock}
 	c.writeBy = time.Time{}
 	text := p.client.Addr().AppendTo(c.ip[:0])
 	c.clientIP = unsafe.String(unsafe.SliceData(text), len(text))
@@ -81,7 +82,8 @@ func (c *conn) giveBack() {
 	c.memo = exchange.Memo{} // the next one's client is another
 	c.pace, c.answering = exchange.Pace{}, false
 	s := c.s
-	c.p, c.s, c.nc, c.r.src = nil, nil, nil, nil
+	c.sock.Reset(nil)
+	c.p, c.s, c.nc = nil, nil, nil
 	s.spare.Put(c)
 }
 

@@ -208,3 +208,20 @@ func BenchmarkParkedRequest(b *testing.B) {
 		}
 	}
 }
+
+func TestABodyThatComesAfterThePatienceForItsHeadIsTaken(t *testing.T) {
+	_, addr := serveTCP(t, Config{Handler: func(x *exchange.Exchange) {
+		time.Sleep(2 * coldPatience) // the deadline of waiting for the request is over
+		if n, err := x.Body.ReadArrived(make([]byte, 8)); n == 0 && err != nil {
+			t.Errorf("ReadArrived: %v", err)
+		}
+		echo(x)
+	}})
+	c := testnet.Dial(t, addr)
+	c.Send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 2\r\n\r\n")
+	time.Sleep(4 * coldPatience)
+	c.Send("ok")
+	if got, err := answers(c, 1, "POST"); err != nil || !strings.HasPrefix(got[0], "200 ") {
+		t.Errorf("got %q, %v", got, err)
+	}
+}

@@ -74,6 +74,14 @@ func (b *Reader) makeRoom() bool {
 	return true
 }
 
+// ReadNow reads past the buffer, which must be empty, what can be had without waiting: 0 and nil say that there is nothing.
+func (b *Reader) ReadNow(p []byte) (int, error) {
+	if src, ok := b.src.(interface{ ReadNow(p []byte) (int, error) }); ok && b.r == b.w {
+		return src.ReadNow(p)
+	}
+	return 0, nil
+}
+
 // Read implements io.Reader. A read larger than the buffer goes past it.
 func (b *Reader) Read(p []byte) (int, error) {
 	if b.r == b.w {

@@ -147,15 +147,7 @@ func (c *conn) send(b []byte) error {
 	}
 	c.extendWrite()
 	c.reply.sent = true
-	var err error
-	if len(b) == 0 {
-		_, err = c.nc.Write(c.out)
-	} else {
-		c.vec[0], c.vec[1] = c.out, b
-		c.vecs = c.vec[:]
-		_, err = c.vecs.WriteTo(c.nc)
-		c.vec[0], c.vec[1] = nil, nil
-	}
+	_, err := c.sock.WriteBoth(c.out, b)
 	c.out = c.out[:0]
 	if err != nil {
 		c.reply.err = fmt.Errorf("write to the client: %w", err)

@@ -12,7 +12,7 @@ import (
 
 // watchDelay is how long an answer may be waited for before the client is watched: most come sooner, and then need no
 // goroutine. Ours.
-const watchDelay = 10 * time.Millisecond
+const watchDelay = 40 * time.Millisecond
 
 type watchState uint8
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"meridian/proxy/http1"
+	"meridian/proxy/socket"
 )
 
 // maxReadBytes bounds what is buffered of an answer beyond its head.
@@ -23,6 +24,7 @@ type Conn struct {
 	nc   net.Conn
 	raw  syscall.RawConn // nil where there is none
 	peek peeker
+	sock socket.Socket // reads and writes nc
 
 	r       *http1.Reader
 	msg     http1.Message
@@ -41,7 +43,8 @@ type Conn struct {
 
 func newConn(p *Pool, addr string, nc net.Conn) *Conn {
 	c := &Conn{pool: p, addr: addr, nc: nc}
-	c.r = http1.NewReader(nc, p.cfg.Limits.HeadBytes+maxReadBytes)
+	c.sock.Reset(nc)
+	c.r = http1.NewReader(&c.sock, p.cfg.Limits.HeadBytes+maxReadBytes)
 	c.pause = c.wait
 	if sc, ok := nc.(syscall.Conn); ok {
 		c.raw, _ = sc.SyscallConn()
@@ -65,7 +68,7 @@ func (c *Conn) Write(b []byte, timeout time.Duration) (int, error) {
 		c.writeBy = now.Add(timeout)
 		c.nc.SetWriteDeadline(c.writeBy)
 	}
-	return c.nc.Write(b)
+	return c.sock.Write(b)
 }
 
 // Begin prepares for an answer, whose head must come within firstByte of the request's end. If the request is still being

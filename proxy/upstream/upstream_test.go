@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -196,5 +197,23 @@ func BenchmarkGetAndRelease(b *testing.B) {
 			b.Fatal(err)
 		}
 		p.put(c)
+	}
+}
+
+func TestAnUnusedConnectionHasNeitherGoroutineNorStringsNorBuffer(t *testing.T) {
+	p := pool(t, Config{IdleTimeout: testnet.Patience})
+	n := testnet.Listen(t, ok)
+	c := get(t, p, n.Addr)
+	before := runtime.NumGoroutine()
+	ask(t, c)
+	c.Release(0)
+	if c.resp.Header != nil || len(c.r.Buffered()) > 0 || runtime.NumGoroutine() > before {
+		t.Errorf("it keeps %v, %q, and there are %d goroutines instead of %d", c.resp.Header, c.r.Buffered(), runtime.NumGoroutine(), before)
+	}
+	if again := get(t, p, n.Addr); again != c || !again.Reused() {
+		t.Error("it was not used again")
+	} else {
+		ask(t, again)
+		again.Release(0)
 	}
 }

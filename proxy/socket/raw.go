@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && (amd64 || arm64) && !race
+
+package socket
+
+import (
+	"os"
+	"syscall"
+	"unsafe"
+)
+
+// haveRaw is false under the race detector, which takes a byte that went through a socket of package net for order.
+const haveRaw = true
+
+// call is what a direction needs for its calls of the system; made once, so that none allocates.
+type call struct {
+	a, b  []byte // what is still to be written, or read into
+	n     int    // bytes done
+	errno syscall.Errno
+	try   func(fd uintptr) bool // reports whether it is done, rather than to be tried again when the socket is ready
+	now   func(fd uintptr)      // tries once
+	waits bool                  // now was not done
+}
+
+func (*call) init(c *call, try func(*call, uintptr) bool) {
+	if c.try == nil {
+		c.try = func(fd uintptr) bool { return try(c, fd) }
+		c.now = func(fd uintptr) { c.waits = !try(c, fd) }
+	}
+}
+
+// run has op call try, at once and then whenever the socket is ready.
+func (c *call) run(op func(func(uintptr) bool) error, a, b []byte) (int, error) {
+	c.a, c.b, c.n, c.errno = a, b, 0, 0
+	err := op(c.try)
+	c.a, c.b = nil, nil
+	if err == nil && c.errno != 0 {
+		err = os.NewSyscallError("socket", c.errno)
+	}
+	return c.n, err
+}
+
+// once has op call now.
+func (c *call) once(op func(func(uintptr)) error, p []byte) (n int, waits bool, err error) {
+	c.a, c.n, c.errno = p, 0, 0
+	err = op(c.now)
+	c.a = nil
+	if err == nil && c.errno != 0 {
+		err = os.NewSyscallError("socket", c.errno)
+	}
+	return c.n, c.waits, err
+}
+
+// read and send use the calls for sockets: read and write of files go through checks for files first.
+func read(c *call, fd uintptr) bool {
+	for {
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&c.a[0])), uintptr(len(c.a)), 0, 0, 0)
+		switch errno {
+		case 0:
+			c.n = int(n)
+			return true
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return false
+		default:
+			c.errno = errno
+			return true
+		}
+	}
+}
+
+func write(c *call, fd uintptr) bool {
+	for len(c.a)+len(c.b) > 0 {
+		n, errno := c.send(fd)
+		switch errno {
+		case 0:
+			c.sent(n)
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return false
+		default:
+			c.errno = errno
+			return true
+		}
+	}
+	return true
+}
+
+func (c *call) send(fd uintptr) (int, syscall.Errno) {
+	if len(c.b) == 0 {
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, fd, uintptr(unsafe.Pointer(&c.a[0])), uintptr(len(c.a)), syscall.MSG_NOSIGNAL, 0, 0)
+		return int(n), errno
+	}
+	var v [2]syscall.Iovec
+	v[0].Base, v[1].Base = &c.a[0], &c.b[0]
+	v[0].SetLen(len(c.a))
+	v[1].SetLen(len(c.b))
+	n, _, errno := syscall.RawSyscall(syscall.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&v[0])), 2)
+	return int(n), errno
+}
+
+// sent takes n written bytes off the front.
+func (c *call) sent(n int) {
+	c.n += n
+	k := min(n, len(c.a))
+	c.a = c.a[k:]
+	if c.b = c.b[n-k:]; len(c.a) == 0 {
+		c.a, c.b = c.b, nil
+	}
+}
