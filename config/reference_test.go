@@ -123,6 +123,8 @@ func form(t reflect.Type) string {
 		return "list of " + form(t.Elem())
 	case reflect.Map:
 		return "mapping to " + form(t.Elem())
+	case reflect.Bool:
+		return "true or false"
 	case reflect.Int:
 		return "whole number"
 	case reflect.Float64:

@@ -18,6 +18,7 @@ func (r *relay) relayAnswer(c *upstream.Conn, resp *http1.Response) {
 	r.record.firstByte = time.Since(r.x.Received)
 	r.learn(resp)
 	r.fields = appendKept(r.fields[:0], resp.Header, responseFate)
+	r.fields = r.appendAltSvc(r.fields)
 	status := resp.Status
 	r.head = exchange.Head{Status: status, Header: r.fields, Length: resp.Length}
 	err := r.x.Reply.WriteHead(&r.head)

@@ -3,7 +3,7 @@
 // Package proxy is the data plane: it listens for clients, finds the route of each request, has a node picked and relays
 // the request and its answer, both as they come, without buffering them.
 //
-// Its engines (proxy/http1, proxy/http2) turn bytes into exchanges (proxy/exchange); proxy/upstream holds the connections to nodes;
+// Its engines (proxy/http1, proxy/http2, proxy/http3) turn bytes into exchanges (proxy/exchange); proxy/upstream holds the connections to nodes;
 // proxy/drain acknowledges drains. It leaves to others which node is right (balancer), what a session is (mcp), the verdict
 // on a node (health, which it tells the outcomes) and where the topology comes from.
 //
@@ -29,6 +29,7 @@ import (
 	"meridian/mcp"
 	"meridian/proxy/http1"
 	"meridian/proxy/http2"
+	"meridian/proxy/http3"
 	"meridian/proxy/tlsconf"
 	"meridian/proxy/upstream"
 	"meridian/topology"
@@ -42,6 +43,8 @@ type Config struct {
 	ListenTLS []string
 	// TLS has the certificates.
 	TLS *tlsconf.Store
+	// HTTP3 has HTTP/3 spoken on the UDP ports of ListenTLS, too, and answers over TLS say so (RFC 7838).
+	HTTP3 bool
 	// HandshakeTimeout bounds a TLS handshake. Zero: 10s.
 	HandshakeTimeout time.Duration
 	// Snapshot returns the current topology. It is called once for a request.
@@ -91,6 +94,7 @@ type Server struct {
 	cfg      Config
 	engine   *http1.Server
 	http2    *http2.Server // of the connections that engine hands over
+	http3    *http3.Server // nil: HTTP/3 is not spoken
 	upstream *upstream.Pool
 	log      *accessLog
 	metrics  *proxyMetrics
@@ -121,6 +125,13 @@ func New(c Config) (*Server, error) {
 		Handler: s.handle, Limits: c.Limits, HeadTimeout: c.HeadTimeout, IdleTimeout: c.IdleTimeout,
 		Refused: s.refused, Panicked: s.panicked,
 	})
+	if c.HTTP3 && c.TLS != nil {
+		s.http3 = http3.NewServer(http3.Config{
+			Handler: s.handle, TLS: c.TLS.TLS(), Limits: c.Limits, IdleTimeout: c.IdleTimeout, HandshakeTimeout: c.HandshakeTimeout,
+			MaxConnections: c.MaxConnections, MaxConnectionsPerAddress: c.MaxConnectionsPerAddress,
+			Refused: s.refused, Panicked: s.panicked,
+		})
+	}
 	s.log = newAccessLog(c.AccessLog)
 	s.metrics = newMetrics(c.Metrics, s)
 	s.relays.init()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"slices"
 	"sync"
 	"syscall"
@@ -15,7 +16,9 @@ import (
 
 // front is what the server listens on.
 type front struct {
-	listeners []net.Listener // those of Listen, then those of ListenTLS
+	listeners []net.Listener   // those of Listen, then those of ListenTLS
+	packets   []net.PacketConn // for HTTP/3: those of ListenTLS
+	altSvc    string           // what answers over TLS say of HTTP/3, "" without it
 }
 
 // Listen binds all addresses, or none: an error names the one that it could not have. Call it once, before Run.
@@ -31,7 +34,7 @@ func (s *Server) Listen() error {
 		}
 		s.front.listeners = append(s.front.listeners, ln)
 	}
-	return nil
+	return s.listenHTTP3()
 }
 
 // Addrs returns the addresses that are bound, in the order of Config.Listen and then Config.ListenTLS.
@@ -41,6 +44,29 @@ func (s *Server) Addrs() []net.Addr {
 		out = append(out, ln.Addr())
 	}
 	return out
+}
+
+// listenHTTP3 binds the UDP ports beside the TCP ports with TLS.
+func (s *Server) listenHTTP3() error {
+	if s.http3 == nil {
+		return nil
+	}
+	for i, ln := range s.front.listeners[len(s.cfg.Listen):] {
+		pc, err := net.ListenPacket("udp", ln.Addr().String())
+		if err != nil {
+			s.closeListeners()
+			for _, pc := range s.front.packets {
+				pc.Close()
+			}
+			return fmt.Errorf("listen on %s for HTTP/3: %w", ln.Addr(), err)
+		}
+		s.front.packets = append(s.front.packets, pc)
+		if i == 0 {
+			_, port, _ := net.SplitHostPort(pc.LocalAddr().String())
+			s.front.altSvc = `h3=":` + port + `"; ma=86400`
+		}
+	}
+	return nil
 }
 
 func (s *Server) closeListeners() {
@@ -60,13 +86,20 @@ func (s *Server) Run(ctx context.Context) error {
 	var helping, accepting sync.WaitGroup
 	helping.Go(func() { s.upstream.Run(helpers) })
 	helping.Go(func() { s.log.run(helpers) })
-	broken := make(chan error, len(s.front.listeners))
+	broken := make(chan error, len(s.front.listeners)+len(s.front.packets))
 	for i, ln := range s.front.listeners {
 		accepting.Go(func() {
 			if i < len(s.cfg.Listen) {
 				broken <- s.engine.Serve(ln)
 			} else {
 				broken <- s.engine.ServeTLS(ln, s.cfg.TLS.TLS())
+			}
+		})
+	}
+	for _, pc := range s.front.packets {
+		helping.Go(func() {
+			if err := s.http3.Serve(pc); !errors.Is(err, http.ErrServerClosed) {
+				broken <- fmt.Errorf("HTTP/3: %w", err)
 			}
 		})
 	}
@@ -103,8 +136,13 @@ func (s *Server) grace() {
 
 func (s *Server) finishRequests() {
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Deadline)
-	defer cancel()
+	defer cancel() // after the wait for HTTP/3
 	s.http2.Stop(s.cfg.Quiet)
+	var ending sync.WaitGroup
+	defer ending.Wait()
+	if s.http3 != nil {
+		ending.Go(func() { s.metrics.shutdownCut.Add(s.http3.Shutdown(ctx, s.cfg.Quiet)) })
+	}
 	if cut := s.engine.Shutdown(ctx, s.cfg.Quiet); cut > 0 {
 		s.metrics.shutdownCut.Add(cut)
 		s.cfg.Logger.Warn("connections were cut at the shutdown's deadline", "connections", cut, "deadline", s.cfg.Deadline)

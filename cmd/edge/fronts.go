@@ -55,7 +55,7 @@ func (s *server) buildProxy() (err error) {
 	}
 	l := s.cfg.Limits
 	cfg := proxy.Config{
-		Listen: s.cfg.HTTP.Listen, ListenTLS: s.cfg.HTTPS.Listen, TLS: s.tls, HandshakeTimeout: s.cfg.HTTPS.HandshakeTimeout.Std(),
+		Listen: s.cfg.HTTP.Listen, ListenTLS: s.cfg.HTTPS.Listen, TLS: s.tls, HTTP3: s.cfg.HTTPS.HTTP3, HandshakeTimeout: s.cfg.HTTPS.HandshakeTimeout.Std(),
 		Snapshot: s.store.Load, Table: s.table, Sessions: s.sessions, Observe: s.observe, Health: s.healthz,
 		Limits:      http1.Limits{HeadBytes: l.MaxHeadBytes, Fields: l.MaxHeaderCount},
 		HeadTimeout: l.HeadTimeout.Std(), IdleTimeout: l.IdleTimeout.Std(),
