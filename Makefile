@@ -7,7 +7,7 @@ TEST := go test -race -shuffle=on -timeout 9m ./...
 FUZZTIME ?= 20s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check fuzz bench bench-http conformance lint-full fmt clean
+.PHONY: help build run test check fuzz bench bench-http conformance h2spec lint-full fmt clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ bench-http: build ## The edge beside nginx and HAProxy, in alternating rounds: B
 
 conformance: build ## The official MCP conformance suites through the edge (needs npm)
 	scripts/conformance.sh
+
+h2spec: ## h2spec --strict against the edge, in the clear and over TLS (needs the module proxy)
+	scripts/h2spec.sh
 
 lint-full: check ## check, and known vulnerabilities and static analysis by pinned tools (needs the module proxy)
 	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...

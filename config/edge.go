@@ -11,7 +11,7 @@ import (
 
 // Edge is the configuration of one `edge serve`. The zero value of a field stands for its default. Exactly one of
 // etcd.endpoints and topology_file says where the topology comes from. `edge reload` and SIGHUP put a changed file in force
-// while the edge runs, but for name, region, dns.listen, admin.listen, etcd, topology_file and data_dir.
+// while the edge runs, but for name, region, dns.listen, admin.listen, https.http3, etcd, topology_file and data_dir.
 type Edge struct {
 	// Name is the edge's own, unique over all regions. Required: lower-case letters, digits, '-' and '.', at most 63 bytes.
 	Name topology.EdgeID `json:"name"`

@@ -76,7 +76,7 @@ name: e
 region: r
 zone: z
 http: {listen: [0.0.0.0:80]}
-https: {listen: [0.0.0.0:443], certificates: [{cert: a.crt, key: a.key}], handshake_timeout: 5s}
+https: {listen: [0.0.0.0:443], certificates: [{cert: a.crt, key: a.key}], http3: true, handshake_timeout: 5s}
 dns: {listen: [0.0.0.0:53]}
 admin: {listen: 10.0.0.1:9090}
 advertise: {addresses: [192.0.2.1, "2001:db8::1"], http: 192.0.2.1:80, dns: 192.0.2.1:53, admin: 192.0.2.1:9090}

@@ -18,6 +18,8 @@ type HTTPS struct {
 	// first of the list. A request for a host of another certificate than the connection's is answered 421. At most 1000;
 	// needed with listen.
 	Certificates []Certificate `json:"certificates,omitempty"`
+	// HTTP3 has HTTP/3 spoken on the same ports over UDP, and answers over TLS say so (Alt-Svc). Default: false.
+	HTTP3 bool `json:"http3,omitempty"`
 	// HandshakeTimeout bounds the TLS handshake. Zero: 10s. 100ms to 1m.
 	HandshakeTimeout topology.Duration `json:"handshake_timeout,omitzero"`
 }

@@ -18,6 +18,7 @@ var fixed = []struct {
 	{"name", func(e *Edge) any { return e.Name }, "the edge is registered by it"},
 	{"region", func(e *Edge) any { return e.Region }, "where the edge sends its clients follows from it"},
 	{"dns.listen", func(e *Edge) any { return e.DNS.Listen }, "the authority's sockets are opened at the start"},
+	{"https.http3", func(e *Edge) any { return e.HTTPS.HTTP3 }, "its sockets are opened with the listeners"},
 	{"admin.listen", func(e *Edge) any { return e.Admin.Listen }, "the admin socket is opened at the start"},
 	{"etcd.endpoints", func(e *Edge) any { return e.Etcd.Endpoints }, "the topology in use comes from there"},
 	{"topology_file", func(e *Edge) any { return e.TopologyFile }, "the topology in use comes from there"},

@@ -17,7 +17,7 @@ import (
 func (r *relay) relayAnswer(c *upstream.Conn, resp *http1.Response) {
 	r.record.firstByte = time.Since(r.x.Received)
 	r.learn(resp)
-	r.fields = appendKept(r.fields[:0], resp.Header)
+	r.fields = r.appendAltSvc(appendKept(r.fields[:0], resp.Header))
 	status := resp.Status
 	r.head = exchange.Head{Status: status, Header: r.fields, Length: resp.Length}
 	err := r.x.Reply.WriteHead(&r.head)

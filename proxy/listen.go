@@ -7,34 +7,55 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
+	"time"
+
+	"meridian/proxy/http3"
 )
 
 // listener is one address that clients are taken on.
 type listener struct {
 	addr   string // as configured
 	tls    bool   // clients speak TLS on it
+	udp    bool   // and HTTP/3 on the UDP port of that number
 	ln     net.Listener
 	served chan struct{} // closed when Serve has returned; nil before Run
+	pc     net.PacketConn
+	http3  *http3.Server // on pc, once it is served
+}
+
+// close ends accepting. What is served on pc goes on until endHTTP3.
+func (l *listener) close() {
+	if l.ln != nil {
+		l.ln.Close()
+	}
+	if l.pc != nil && l.http3 == nil {
+		l.pc.Close()
+	}
 }
 
 // front is what the server listens on. It can change while the server runs.
 type front struct {
-	work   sync.WaitGroup // Serve and Drain of the listeners
-	broken chan error     // of one: the first listener that failed by itself
+	work   sync.WaitGroup         // Serve and Drain of the listeners
+	broken chan error             // of one: the first listener that failed by itself
+	altSvc atomic.Pointer[string] // what answers over TLS say of HTTP/3; nil: nothing
 
 	mu        sync.Mutex // guards the fields below
 	listeners []*listener
-	running   bool // Run serves them
-	ended     bool // nothing is added any more
+	gone      http3.Stats // of the listeners that went
+	running   bool        // Run serves them
+	ended     bool        // nothing is added any more
 }
 
 // Listen binds all addresses, or none: an error names the one that it could not have. Call it once, before Run.
 func (s *Server) Listen() error {
 	added, err := bind(wanted(&s.cfg))
 	s.front.listeners = added
+	s.front.announce()
 	return err
 }
 
@@ -55,7 +76,7 @@ func wanted(c *Config) (out []*listener) {
 		out = append(out, &listener{addr: addr})
 	}
 	for _, addr := range c.ListenTLS {
-		out = append(out, &listener{addr: addr, tls: true})
+		out = append(out, &listener{addr: addr, tls: true, udp: c.HTTP3})
 	}
 	return out
 }
@@ -74,14 +95,33 @@ func bind(all []*listener) (_ []*listener, err error) {
 			}
 			return nil, fmt.Errorf("listen on %s for %s: %w", l.addr, protocol, err)
 		}
+		if l.udp {
+			if l.pc, err = net.ListenPacket("udp", l.ln.Addr().String()); err != nil {
+				closeAll(all[:i+1])
+				return nil, fmt.Errorf("listen on %s for HTTP/3: %w", l.addr, err)
+			}
+		}
 	}
 	return all, nil
 }
 
 func closeAll(ls []*listener) {
 	for _, l := range ls {
-		l.ln.Close()
+		l.close()
 	}
+}
+
+// announce has answers over TLS say where HTTP/3 is spoken: on the first of the ports.
+func (f *front) announce() {
+	for _, l := range f.listeners {
+		if l.pc != nil {
+			_, port, _ := net.SplitHostPort(l.pc.LocalAddr().String())
+			said := `h3=":` + port + `"; ma=86400`
+			f.altSvc.Store(&said)
+			return
+		}
+	}
+	f.altSvc.Store(nil)
 }
 
 // start begins to serve all listeners.
@@ -99,6 +139,24 @@ func (f *front) start(s *Server) error {
 }
 
 func (f *front) serveLocked(s *Server, l *listener) {
+	failed := func(err error) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if !f.ended && slices.Contains(f.listeners, l) {
+			select {
+			case f.broken <- err:
+			default:
+			}
+		}
+	}
+	if l.pc != nil {
+		l.http3 = http3.NewServer(s.http3Config(s.live.Load()))
+		f.work.Go(func() {
+			if err := l.http3.Serve(l.pc); !errors.Is(err, http.ErrServerClosed) {
+				failed(fmt.Errorf("HTTP/3: %w", err))
+			}
+		})
+	}
 	l.served = make(chan struct{})
 	f.work.Go(func() {
 		defer close(l.served)
@@ -108,15 +166,31 @@ func (f *front) serveLocked(s *Server, l *listener) {
 		} else {
 			err = s.engine.Serve(l.ln)
 		}
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		if !f.ended && slices.Contains(f.listeners, l) {
-			select {
-			case f.broken <- err:
-			default:
-			}
-		}
+		failed(err)
 	})
+}
+
+// endHTTP3 ends HTTP/3 on the listener, and returns how many requests were cut.
+func (l *listener) endHTTP3(ctx context.Context, quiet time.Duration) int {
+	if l.http3 == nil {
+		return 0
+	}
+	return l.http3.Shutdown(ctx, quiet)
+}
+
+// http3Stats is the sum over all listeners, those that went included.
+func (f *front) http3Stats() http3.Stats {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	sum := f.gone
+	for _, l := range f.listeners {
+		if l.http3 != nil {
+			st := l.http3.Stats()
+			sum.Open += st.Open
+			sum.Requests += st.Requests
+		}
+	}
+	return sum
 }
 
 // change takes added into service and removed out of it: those are closed, and their connections end with their next
@@ -129,6 +203,7 @@ func (f *front) change(s *Server, next, added, removed []*listener) {
 		return
 	}
 	f.listeners = next
+	f.announce()
 	closeAll(removed)
 	if !f.running {
 		return
@@ -146,7 +221,17 @@ func (s *Server) drainListener(l *listener) {
 	c := s.live.Load()
 	ctx, cancel := context.WithTimeout(context.Background(), c.Deadline)
 	defer cancel()
-	if cut := s.engine.Drain(ctx, l.ln, c.Quiet); cut > 0 {
+	var ending sync.WaitGroup
+	var cut3 int
+	ending.Go(func() { cut3 = l.endHTTP3(ctx, c.Quiet) })
+	cut := s.engine.Drain(ctx, l.ln, c.Quiet)
+	ending.Wait()
+	if l.http3 != nil {
+		s.front.mu.Lock()
+		s.front.gone.Requests += l.http3.Stats().Requests
+		s.front.mu.Unlock()
+	}
+	if cut += cut3; cut > 0 {
 		s.cfg.Logger.Warn("connections of a listener that was taken away were cut at the deadline",
 			"listener", l.addr, "connections", cut, "deadline", c.Deadline)
 	}

@@ -58,6 +58,10 @@ func newMetrics(set *metrics.Set, s *Server) *proxyMetrics {
 	gauge("meridian_http2_connections_total", func() float64 { return float64(s.http2.Stats().Served) })
 	gauge("meridian_http2_streams_total", func() float64 { return float64(s.http2.Stats().Streams) })
 	gauge("meridian_http2_misbehaved_total", func() float64 { return float64(s.http2.Stats().Misbehaved) })
+	if s.cfg.HTTP3 {
+		gauge("meridian_http3_connections", func() float64 { return float64(s.front.http3Stats().Open) })
+		gauge("meridian_http3_requests_total", func() float64 { return float64(s.front.http3Stats().Requests) })
+	}
 	gauge("meridian_upstream_connects_total", func() float64 { return float64(s.upstream.Stats().Dialed) })
 	gauge("meridian_upstream_connect_failures_total", func() float64 { return float64(s.upstream.Stats().Failed) })
 	gauge("meridian_upstream_reuses_total", func() float64 { return float64(s.upstream.Stats().Reused) })

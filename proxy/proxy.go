@@ -3,7 +3,7 @@
 // Package proxy is the data plane: it listens for clients, finds the route of each request, has a node picked and relays
 // the request and its answer, both as they come, without buffering them.
 //
-// Its engines (proxy/http1, proxy/http2) turn bytes into exchanges (proxy/exchange); proxy/upstream holds the connections to nodes;
+// Its engines (proxy/http1, proxy/http2, proxy/http3) turn bytes into exchanges (proxy/exchange); proxy/upstream holds the connections to nodes;
 // proxy/drain acknowledges drains. It leaves to others which node is right (balancer), what a session is (mcp), the verdict
 // on a node (health, which it tells the outcomes) and where the topology comes from.
 //
@@ -43,6 +43,8 @@ type Config struct {
 	ListenTLS []string
 	// TLS has the certificates. It must be set from the start where ListenTLS may come later: see Prepare.
 	TLS *tlsconf.Store
+	// HTTP3 has HTTP/3 spoken on the UDP ports of ListenTLS, too, and answers over TLS say so (RFC 7838). It can't change.
+	HTTP3 bool
 	// HandshakeTimeout bounds a TLS handshake. Zero: 10s.
 	HandshakeTimeout time.Duration
 	// Snapshot returns the current topology. It is called once for a request.

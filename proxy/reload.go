@@ -9,6 +9,7 @@ import (
 
 	"meridian/proxy/http1"
 	"meridian/proxy/http2"
+	"meridian/proxy/http3"
 )
 
 // Change is another configuration that has been prepared: its new addresses are bound. Commit puts it in force, which
@@ -27,6 +28,7 @@ func (s *Server) Prepare(c Config) (*Change, error) {
 	if len(c.ListenTLS) > 0 && s.cfg.TLS == nil {
 		return nil, errors.New("proxy: ListenTLS without TLS")
 	}
+	c.HTTP3 = s.cfg.HTTP3
 	ch := &Change{s: s, config: c.withDefaults()}
 	s.front.mu.Lock()
 	left := slices.Clone(s.front.listeners)
@@ -55,6 +57,11 @@ func (c *Change) Commit() {
 	s.live.Store(&c.config)
 	s.engine.Reconfigure(s.http1Config(&c.config))
 	s.http2.Reconfigure(s.http2Config(&c.config))
+	for _, l := range c.next {
+		if l.http3 != nil {
+			l.http3.Reconfigure(s.http3Config(&c.config))
+		}
+	}
 	s.log.to(c.config.AccessLog)
 	s.front.change(s, c.next, c.added, c.removed)
 }
@@ -78,6 +85,16 @@ func (s *Server) http2Config(c *Config) http2.Config {
 	return http2.Config{
 		Handler: s.handle, Limits: c.Limits, HeadTimeout: c.HeadTimeout, IdleTimeout: c.IdleTimeout,
 		MinBodyRate: c.MinBodyRate, WriteTimeout: c.WriteTimeout, MaxRequests: c.MaxRequests,
+		Refused: s.refused, Panicked: s.panicked,
+	}
+}
+
+// http3Config is the same for HTTP/3, which counts the connections of each listener by itself.
+func (s *Server) http3Config(c *Config) http3.Config {
+	return http3.Config{
+		Handler: s.handle, TLS: s.cfg.TLS.TLS(), Limits: c.Limits, IdleTimeout: c.IdleTimeout, HandshakeTimeout: c.HandshakeTimeout,
+		MinBodyRate: c.MinBodyRate, WriteTimeout: c.WriteTimeout,
+		MaxConnections: c.MaxConnections, MaxConnectionsPerAddress: c.MaxConnectionsPerAddress,
 		Refused: s.refused, Panicked: s.panicked,
 	}
 }

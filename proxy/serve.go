@@ -57,9 +57,14 @@ func (s *Server) grace() {
 func (s *Server) finishRequests() {
 	c := s.live.Load()
 	ctx, cancel := context.WithTimeout(context.Background(), c.Deadline)
-	defer cancel()
+	defer cancel() // after the wait for HTTP/3
 	s.tunnels.end(min(shutdownGoodbye, c.Deadline))
 	s.http2.Stop(c.Quiet)
+	var ending sync.WaitGroup
+	defer ending.Wait()
+	for _, l := range s.front.listeners { // nothing changes them any more
+		ending.Go(func() { s.metrics.shutdownCut.Add(l.endHTTP3(ctx, c.Quiet)) })
+	}
 	if cut := s.engine.Shutdown(ctx, c.Quiet); cut > 0 {
 		s.metrics.shutdownCut.Add(cut)
 		s.cfg.Logger.Warn("connections were cut at the shutdown's deadline", "connections", cut, "deadline", c.Deadline)

@@ -62,7 +62,7 @@ func (s *server) buildProxy() (err error) {
 func (s *server) proxyConfig(c *config.Edge) proxy.Config {
 	l := c.Limits
 	return proxy.Config{
-		Listen: c.HTTP.Listen, ListenTLS: c.HTTPS.Listen, TLS: s.tls, HandshakeTimeout: c.HTTPS.HandshakeTimeout.Std(),
+		Listen: c.HTTP.Listen, ListenTLS: c.HTTPS.Listen, TLS: s.tls, HTTP3: c.HTTPS.HTTP3, HandshakeTimeout: c.HTTPS.HandshakeTimeout.Std(),
 		Snapshot: s.store.Load, Table: s.table, Sessions: s.sessions, Observe: s.observe, Health: s.healthz,
 		Limits:      http1.Limits{HeadBytes: l.MaxHeadBytes, Fields: l.MaxHeaderCount},
 		HeadTimeout: l.HeadTimeout.Std(), IdleTimeout: l.IdleTimeout.Std(),

@@ -127,6 +127,8 @@ func (c *conn) onReset(f *xhttp2.RSTStreamFrame) error {
 	s, idle := c.streams[f.StreamID], f.StreamID > c.lastID
 	if s != nil {
 		s.end(errGone)
+	} else {
+		c.overdue(f.StreamID, true)
 	}
 	c.mu.Unlock()
 	if idle {
@@ -136,6 +138,16 @@ func (c *conn) onReset(f *xhttp2.RSTStreamFrame) error {
 		s.cancel()
 	}
 	return c.glitch()
+}
+
+// overdue reports whether a frame for a stream that is closed may have been sent before our reset of it came: those are
+// passed over, RFC 9113, section 5.1. last says that the client can send no further one. It needs c.mu.
+func (c *conn) overdue(id uint32, last bool) bool {
+	i := slices.Index(c.resets[:], id)
+	if i >= 0 && last {
+		c.resets[i] = 0
+	}
+	return i >= 0
 }
 
 func (c *conn) onData(f *xhttp2.DataFrame) error {
@@ -149,7 +161,7 @@ func (c *conn) onData(f *xhttp2.DataFrame) error {
 	s := c.streams[id]
 	if s == nil {
 		c.grant(size) // it counts although nobody wants it: RFC 9113, section 6.9
-		idle, ours := id > c.lastID, slices.Contains(c.resets[:], id)
+		idle, ours := id > c.lastID, c.overdue(id, end)
 		c.mu.Unlock()
 		switch {
 		case idle:
@@ -222,7 +234,7 @@ func (c *conn) onBlock(piece []byte, last bool) error {
 func (c *conn) onHead(id uint32, end bool) error {
 	c.mu.Lock()
 	if id <= c.lastID {
-		s, ours := c.streams[id], slices.Contains(c.resets[:], id)
+		s, ours := c.streams[id], c.streams[id] == nil && c.overdue(id, end)
 		c.mu.Unlock()
 		switch {
 		case s != nil:

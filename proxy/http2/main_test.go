@@ -183,3 +183,7 @@ func request(t testing.TB, method, url string, body io.Reader) *http.Request {
 	}
 	return req
 }
+
+func headersParam(id uint32, b []byte, end, whole bool) xhttp2.HeadersFrameParam {
+	return xhttp2.HeadersFrameParam{StreamID: id, BlockFragment: b, EndStream: end, EndHeaders: whole}
+}
