@@ -65,6 +65,18 @@ var floods = []struct {
 		}
 		return r.WriteData(1, false, nil)
 	}},
+	{"empty data after an answer", func(r *raw, n int) error {
+		if n == 0 {
+			r.headers(3, false, append(get()[:6], ":path", "*")...) // refused, and so answered at once
+		}
+		return r.WriteData(3, false, nil)
+	}},
+	{"data after an answer", func(r *raw, n int) error {
+		if n == 0 {
+			r.headers(3, false, append(get()[:6], ":path", "*")...)
+		}
+		return r.WriteData(3, false, make([]byte, 1024))
+	}},
 	{"window updates", func(r *raw, n int) error { return r.WriteWindowUpdate(0, 1) }},
 	{"unknown frames", func(r *raw, n int) error { return r.WriteRawFrame(0xa, 0, 0, nil) }},
 	{"resets of what is closed", func(r *raw, n int) error {
@@ -128,6 +140,12 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
+// grown returns how many bytes more are in use than before.
+func grown(before uint64) uint64 {
+	now := heap()
+	return now - min(before, now)
+}
+
 // TestBombsTakeLittleMemory sends heads that are small on the wire and large when they are decoded.
 func TestBombsTakeLittleMemory(t *testing.T) {
 	for name, block := range map[string][]byte{
@@ -149,7 +167,7 @@ func TestBombsTakeLittleMemory(t *testing.T) {
 						break
 					}
 				}
-				most = max(most, heap()-min(before, heap()))
+				most = max(most, grown(before))
 				r.Close()
 				reading.Wait()
 			}
@@ -206,7 +224,7 @@ func TestASlowReaderIsCutOffAndTakesLittleMemory(t *testing.T) {
 				case <-time.After(testnet.Patience):
 					t.Fatal("a handler still waits")
 				}
-				more = max(more, heap()-min(before, heap()))
+				more = max(more, grown(before))
 			}
 			close(stop)
 			dripping.Wait()

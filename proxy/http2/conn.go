@@ -73,6 +73,7 @@ type conn struct {
 	sentBytes  uint64 // of DATA frames
 	resets     [32]uint32
 	nResets    int
+	lateBytes  int  // DATA for streams that are closed
 	waiting    bool // for a frame
 	phase      phase
 	final      bool // streams above lastID are not served any more

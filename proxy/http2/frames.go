@@ -162,10 +162,14 @@ func (c *conn) onData(f *xhttp2.DataFrame) error {
 	if s == nil {
 		c.grant(size) // it counts although nobody wants it: RFC 9113, section 6.9
 		idle, ours := id > c.lastID, c.overdue(id, end)
+		c.lateBytes += size
+		tooMuch := size == 0 || c.lateBytes > streamWindow*c.nResets // than can have been on its way
 		c.mu.Unlock()
 		switch {
 		case idle:
 			return xhttp2.ConnectionError(xhttp2.ErrCodeProtocol)
+		case ours && tooMuch:
+			return c.glitch()
 		case ours:
 			return nil // it was on its way: RFC 9113, section 5.1
 		}
