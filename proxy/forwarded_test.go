@@ -107,6 +107,15 @@ func TestARequestThatComesBackIsRefused(t *testing.T) {
 	}
 }
 
+func TestOptionsOfTheWholeServerIsTheEdgesToAnswer(t *testing.T) {
+	e := newEdge(t)
+	c := testnet.Dial(t, e.addr)
+	c.Send("OPTIONS * HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n")
+	if got, _ := c.ReadAll(); !strings.HasPrefix(got, "HTTP/1.1 200 ") || !strings.Contains(got, "Allow: GET, ") {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestMaxForwardsIsObeyed(t *testing.T) {
 	e := newEdge(t)
 	got := make(chan string, 1)

@@ -68,6 +68,7 @@ var Meridian = Rules{
 
 		"internal/archtest": Support,
 		"internal/loadgen":  Support,
+		"internal/probes":   Support,
 		"internal/testnet":  Support,
 	},
 	Owners: map[string]Owner{
