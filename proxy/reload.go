@@ -57,6 +57,7 @@ func (c *Change) Commit() {
 	s := c.s
 	s.live.Store(&c.config)
 	s.engine.Reconfigure(s.engineConfig(&c.config))
+	s.upstream.SetLimits(c.config.Limits)
 	s.log.to(c.config.AccessLog)
 	s.front.change(s, c.next, c.added, c.removed)
 }

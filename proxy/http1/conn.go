@@ -57,7 +57,7 @@ type conn struct {
 
 func newConn(s *Server, nc net.Conn, client netip.AddrPort, f *feed) *conn {
 	c := &conn{s: s, nc: nc, client: client, ip: client.Addr().String(), feed: f}
-	c.r = NewReader(nc, max(s.config().HeadBytes, maxTrailerBytes)+bufferBytes)
+	c.r = NewReader(nc, s.config().readerBytes())
 	c.pause = c.wait
 	return c
 }
@@ -139,6 +139,7 @@ func (c *conn) serveOne() bool {
 // readRequest reads a head. The head's timeout runs from its first byte.
 func (c *conn) readRequest(received time.Time) error {
 	f := headFinder{limits: c.s.config().Limits}
+	c.r.max = c.s.config().readerBytes() // it may have been raised meanwhile
 	skipped, timed := false, false
 	for {
 		if !skipped {

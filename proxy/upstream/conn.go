@@ -17,11 +17,12 @@ const maxReadBytes = 12 << 10
 // Conn is a connection to a node. One goroutine reads, another may write; Close may be called by any.
 type Conn struct {
 	// set once, never changed
-	pool *Pool
-	addr string
-	nc   net.Conn
-	raw  syscall.RawConn // nil where there is none
-	peek peeker
+	pool   *Pool
+	limits http1.Limits // as when it was made
+	addr   string
+	nc     net.Conn
+	raw    syscall.RawConn // nil where there is none
+	peek   peeker
 
 	r         *http1.Reader
 	msg       http1.Message
@@ -39,8 +40,8 @@ type Conn struct {
 }
 
 func newConn(p *Pool, addr string, nc net.Conn) *Conn {
-	c := &Conn{pool: p, addr: addr, nc: nc}
-	c.r = http1.NewReader(nc, p.cfg.Limits.HeadBytes+maxReadBytes)
+	c := &Conn{pool: p, addr: addr, nc: nc, limits: *p.limits.Load()}
+	c.r = http1.NewReader(nc, c.limits.HeadBytes+maxReadBytes)
 	c.pause = c.wait
 	if sc, ok := nc.(syscall.Conn); ok {
 		c.raw, _ = sc.SyscallConn()
@@ -93,7 +94,7 @@ func (c *Conn) RequestSent() {
 // ReadHead reads the head of the final answer to a request of that method. It belongs to the connection, and is valid until
 // the next one. started says whether the node has sent any byte of an answer. idle bounds the silence within the body.
 func (c *Conn) ReadHead(method string, idle time.Duration) (resp *http1.Response, started bool, err error) {
-	started, err = http1.ReadResponse(c.r, method, &c.resp, c.pool.cfg.Limits)
+	started, err = http1.ReadResponse(c.r, method, &c.resp, c.limits)
 	if err != nil {
 		return nil, started, err
 	}
