@@ -168,7 +168,8 @@ func (o *origin) forwarded(m *exchange.Memo) string {
 		node(&b, a.String())
 	}
 	if plain {
-		*m = exchange.Memo{Host: o.host, Scheme: o.scheme, Forwarded: b.String()}
+		// Cloned: the host is a part of the request's head, which an idle connection must not keep.
+		*m = exchange.Memo{Host: strings.Clone(o.host), Scheme: o.scheme, Forwarded: b.String()}
 	}
 	return b.String()
 }
