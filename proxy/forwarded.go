@@ -168,6 +168,7 @@ func (o *origin) forwarded(m *exchange.Memo) string {
 		node(&b, a.String())
 	}
 	if plain {
+		// Cloned: they may be parts of the request's head, whose memory the next request uses.
 		*m = exchange.Memo{Host: strings.Clone(o.host), Scheme: strings.Clone(o.scheme), Forwarded: b.String()}
 	}
 	return b.String()

@@ -107,6 +107,15 @@ func TestARequestThatComesBackIsRefused(t *testing.T) {
 	}
 }
 
+func TestOptionsOfTheWholeServerIsTheEdgesToAnswer(t *testing.T) {
+	e := newEdge(t)
+	c := testnet.Dial(t, e.addr)
+	c.Send("OPTIONS * HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n")
+	if got, _ := c.ReadAll(); !strings.HasPrefix(got, "HTTP/1.1 200 ") || !strings.Contains(got, "Allow: GET, ") {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestMaxForwardsIsObeyed(t *testing.T) {
 	e := newEdge(t)
 	got := make(chan string, 1)
@@ -136,4 +145,34 @@ func TestMaxForwardsIsObeyed(t *testing.T) {
 			}
 		}
 	}
+}
+
+// FuzzOrigin holds that whatever a trusted proxy passes on, the node gets well-formed fields, and that the client is never an
+// address that stands left of one that nobody trusts.
+func FuzzOrigin(f *testing.F) {
+	f.Add("1.1.1.1, 10.0.0.8", "https", "b.test:80")
+	f.Add("unknown, ::ffff:1.2.3.4, 1.2.3.4:99, [::1]:5", "HTTP", "[::1]:5")
+	f.Add(",,[,]:1, fe80::1%x, 10.0.0.1", "x", `a";for=x`)
+	f.Fuzz(func(t *testing.T, list, proto, host string) {
+		x := from("10.0.0.9", "")
+		x.Header = exchange.Header{{Name: "X-Forwarded-For", Value: list}, {Name: "X-Forwarded-Proto", Value: proto}, {Name: "X-Forwarded-Host", Value: host}}
+		r := relayOf(x, trustPrivate)
+		o := r.origin
+		if _, err := netip.ParseAddr(o.ip); err != nil || len(o.chain) > maxHops {
+			t.Fatalf("client %q over %v", o.ip, o.chain)
+		}
+		for _, hop := range o.chain {
+			if !r.conf.trusts(hop) {
+				t.Fatalf("%q: the client is %s, left of %s, which nobody trusts", list, o.ip, hop)
+			}
+		}
+		if o.scheme != "http" && o.scheme != "https" {
+			t.Fatalf("scheme %q", o.scheme)
+		}
+		for _, field := range r.appendOrigin(nil) {
+			if strings.ContainsAny(field.Value, "\r\n\x00\\<>") || strings.Count(field.Value, `"`)%2 != 0 {
+				t.Fatalf("%s: %q", field.Name, field.Value)
+			}
+		}
+	})
 }

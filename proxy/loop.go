@@ -43,22 +43,22 @@ func (r *relay) looped() bool {
 	return false
 }
 
-// hops obeys Max-Forwards, which OPTIONS and TRACE have (RFC 9110, section 7.6.2); TRACE is not taken at all. It reports false
-// where it has answered.
+// hops obeys Max-Forwards, which OPTIONS and TRACE have (RFC 9110, section 7.6.2); TRACE is not taken at all. OPTIONS * asks
+// about the server as a whole, which is the edge: no route could say where else. It reports false where it has answered.
 func (r *relay) hops() bool {
 	if r.x.Method != "OPTIONS" {
 		return true
 	}
 	n := r.x.Header.Count("Max-Forwards")
-	if n == 0 {
+	if n == 0 && r.x.Path != "*" {
 		return true
 	}
 	left, err := strconv.ParseUint(r.x.Header.Get("Max-Forwards"), 10, 31)
 	switch {
-	case n > 1 || err != nil:
+	case n > 1 || n == 1 && err != nil:
 		r.refuseRequest(400, "Max-Forwards is not a number")
 		return false
-	case left == 0:
+	case left == 0 || r.x.Path == "*":
 		r.reply(200, exchange.Header{{Name: "Allow", Value: "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"}}, nil)
 		return false
 	}

@@ -62,6 +62,7 @@ func (c *Change) Commit() {
 			l.http3.Reconfigure(s.http3Config(&c.config))
 		}
 	}
+	s.upstream.SetLimits(c.config.Limits)
 	s.log.to(c.config.AccessLog)
 	s.front.change(s, c.next, c.added, c.removed)
 }

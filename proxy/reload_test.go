@@ -4,9 +4,11 @@ package proxy
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -159,4 +161,40 @@ func TestLimitsAndAccessLogChangeLive(t *testing.T) {
 	if strings.Contains(other.String()+e.logged(), `"path":"/off"`) {
 		t.Error("a line was written while the log was off")
 	}
+}
+
+// TestPolicyChangesLive is about what is asked for with each request: whose word is taken, what nodes may answer.
+func TestPolicyChangesLive(t *testing.T) {
+	e := newEdge(t)
+	e.httpNode("n1", "web", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Connection", "close")
+		if r.URL.Path == "/big" {
+			w.Header().Set("X", strings.Repeat("x", 2000))
+		}
+		io.WriteString(w, r.Header.Get("X-Forwarded-For")+" "+r.Header.Get("X-Auth-User"))
+	})
+	ask := func(path string) string {
+		t.Helper()
+		status, body, _ := e.ask("GET", path, "", "X-Forwarded-For", "1.1.1.1", "X-Auth-User", "u")
+		return fmt.Sprint(status, " ", body)
+	}
+	if got := ask("/") + ", " + ask("/big"); got != "200 127.0.0.1 u, 200 127.0.0.1 u" {
+		t.Fatalf("before: %s", got)
+	}
+	if err := e.change(func(c *Config) { c.Limits.HeadBytes, c.Managed = 1024, []string{"X-Auth-User"} }); err != nil {
+		t.Fatal(err)
+	}
+	if got := ask("/"); got != "200 127.0.0.1 " {
+		t.Errorf("with a managed name: %s", got)
+	}
+	if got := ask("/big"); !strings.HasPrefix(got, "502 ") {
+		t.Errorf("with a smaller limit: %s", got)
+	}
+	if err := e.change(func(c *Config) { c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} }); err != nil {
+		t.Fatal(err)
+	}
+	if got := ask("/"); got != "200 1.1.1.1, 127.0.0.1 u" {
+		t.Errorf("from a trusted proxy: %s", got)
+	}
+	testnet.Wait(t, "the client in the log", func() bool { return strings.Contains(e.logged(), `"client":"1.1.1.1"`) })
 }

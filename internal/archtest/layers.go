@@ -75,6 +75,7 @@ var Meridian = Rules{
 		"internal/archtest": Support,
 		"internal/bench":    Support,
 		"internal/loadgen":  Support,
+		"internal/probes":   Support,
 		"internal/testnet":  Support,
 	},
 	Owners: map[string]Owner{

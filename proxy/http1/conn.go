@@ -194,9 +194,8 @@ func (c *conn) serveOne(received time.Time) bool {
 
 // readRequest reads a head. The head's timeout runs from its first byte.
 func (c *conn) readRequest(received time.Time) error {
-	limits := c.s.config().Limits
-	f := headFinder{limits: limits}
-	c.r.max = max(limits.HeadBytes, maxTrailerBytes) + bufferBytes
+	f := headFinder{limits: c.s.config().Limits}
+	c.r.max = c.s.config().readerBytes() // it may have been raised meanwhile
 	skipped, timed := false, false
 	for {
 		if !skipped {

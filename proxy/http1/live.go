@@ -13,6 +13,9 @@ import (
 // config returns the configuration in force. A connection asks anew for each request, so that a change reaches it.
 func (s *Server) config() *Config { return s.live.Load() }
 
+// readerBytes is how large a connection's buffer may get.
+func (c *Config) readerBytes() int { return max(c.HeadBytes, maxTrailerBytes) + bufferBytes }
+
 // Reconfigure puts other limits and timeouts in force, for open connections from their next request on. Handler, HTTP2,
 // Refused and Panicked stay as they are where c has none. Connections above a lowered bound are not cut. Safe for concurrent use.
 func (s *Server) Reconfigure(c Config) {

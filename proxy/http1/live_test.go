@@ -23,6 +23,11 @@ func TestALimitThatIsChangedHoldsFromTheNextRequestOn(t *testing.T) {
 	if got, err := answers(c, 1, "GET"); err != nil || !strings.HasPrefix(got[0], "200 ") {
 		t.Fatalf("before: %q, %v", got, err)
 	}
+	s.Reconfigure(Config{Limits: Limits{HeadBytes: 100 << 10}})
+	go io.WriteString(c, "GET / HTTP/1.1\r\nHost: a.test\r\nX: "+strings.Repeat("x", 90<<10)+"\r\n\r\n")
+	if got, err := answers(c, 1, "GET"); err != nil || !strings.HasPrefix(got[0], "200 ") {
+		t.Fatalf("raised: %q, %v", got, err)
+	}
 	s.Reconfigure(Config{Limits: Limits{HeadBytes: 1024}})
 	go io.WriteString(c, long)
 	if got, err := answers(c, 1, "GET"); err != nil || !strings.HasPrefix(got[0], "431 ") {

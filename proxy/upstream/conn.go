@@ -19,12 +19,13 @@ const maxReadBytes = 12 << 10
 // Conn is a connection to a node. One goroutine reads, another may write; Close may be called by any.
 type Conn struct {
 	// set once, never changed
-	pool *Pool
-	addr string
-	nc   net.Conn
-	raw  syscall.RawConn // nil where there is none
-	peek peeker
-	sock socket.Socket // reads and writes nc
+	pool   *Pool
+	limits http1.Limits // as when it was made
+	addr   string
+	nc     net.Conn
+	raw    syscall.RawConn // nil where there is none
+	peek   peeker
+	sock   socket.Socket // reads and writes nc
 
 	r       *http1.Reader
 	msg     http1.Message
@@ -42,9 +43,9 @@ type Conn struct {
 }
 
 func newConn(p *Pool, addr string, nc net.Conn) *Conn {
-	c := &Conn{pool: p, addr: addr, nc: nc}
+	c := &Conn{pool: p, addr: addr, nc: nc, limits: *p.limits.Load()}
 	c.sock.Reset(nc)
-	c.r = http1.NewReader(&c.sock, p.cfg.Limits.HeadBytes+maxReadBytes)
+	c.r = http1.NewReader(&c.sock, c.limits.HeadBytes+maxReadBytes)
 	c.pause = c.wait
 	if sc, ok := nc.(syscall.Conn); ok {
 		c.raw, _ = sc.SyscallConn()
@@ -98,7 +99,7 @@ func (c *Conn) RequestSent() {
 // until the next one or Release. started says whether the node has sent any byte of an answer. idle bounds the silence
 // within the body.
 func (c *Conn) ReadHead(q http1.Sent, idle time.Duration) (resp *http1.Response, started bool, err error) {
-	started, err = http1.ReadResponse(c.r, q, &c.resp, c.pool.cfg.Limits)
+	started, err = http1.ReadResponse(c.r, q, &c.resp, c.limits)
 	if err != nil {
 		return nil, started, err
 	}

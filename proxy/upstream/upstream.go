@@ -48,6 +48,7 @@ type Stats struct {
 // Pool keeps the connections to all nodes. Safe for concurrent use.
 type Pool struct {
 	cfg    Config
+	limits atomic.Pointer[http1.Limits] // of the heads of answers; SetLimits replaces them
 	seed   maphash.Seed
 	shards [64]shard // so that requests to different nodes seldom meet at a lock
 
@@ -69,8 +70,8 @@ func NewPool(c Config) *Pool {
 	if c.MaxIdle <= 0 {
 		c.MaxIdle = 512
 	}
-	c.Limits = c.Limits.WithDefaults()
 	p := &Pool{cfg: c, seed: maphash.MakeSeed()}
+	p.SetLimits(c.Limits)
 	for i := range p.shards {
 		p.shards[i].nodes = map[string][]*Conn{}
 	}
@@ -91,6 +92,12 @@ func (p *Pool) Run(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// SetLimits changes the bounds of the heads of answers, for connections that are made from now on.
+func (p *Pool) SetLimits(l http1.Limits) {
+	l = l.WithDefaults()
+	p.limits.Store(&l)
 }
 
 // Stats returns the counts.
