@@ -55,6 +55,10 @@ func newMetrics(set *metrics.Set, s *Server) *proxyMetrics {
 	gauge("meridian_upstream_connect_failures_total", func() float64 { return float64(s.upstream.Stats().Failed) })
 	gauge("meridian_upstream_reuses_total", func() float64 { return float64(s.upstream.Stats().Reused) })
 	gauge("meridian_upstream_stale_total", func() float64 { return float64(s.upstream.Stats().Stale) })
+	gauge("meridian_upstream_h2_connections", func() float64 { return float64(s.h2.Stats().Open) })
+	gauge("meridian_upstream_h2_connects_total", func() float64 { return float64(s.h2.Stats().Dialed) })
+	gauge("meridian_upstream_h2_connect_failures_total", func() float64 { return float64(s.h2.Stats().Failed) })
+	gauge("meridian_upstream_h2_reuses_total", func() float64 { return float64(s.h2.Stats().Reused) })
 	gauge("meridian_upstream_idle_connections", func() float64 { return float64(s.upstream.Stats().Idle) })
 	if s.log != nil {
 		gauge("meridian_access_log_dropped_total", func() float64 { return float64(s.log.dropped.Load()) })

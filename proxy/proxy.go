@@ -29,6 +29,7 @@ import (
 	"meridian/mcp"
 	"meridian/proxy/http1"
 	"meridian/proxy/upstream"
+	"meridian/proxy/upstream/h2"
 	"meridian/topology"
 )
 
@@ -83,6 +84,7 @@ type Server struct {
 	cfg      Config
 	engine   *http1.Server
 	upstream *upstream.Pool
+	h2       *h2.Pool
 	log      *accessLog
 	metrics  *proxyMetrics
 	relays   registry
@@ -100,7 +102,11 @@ func New(c Config) (*Server, error) {
 		return nil, errors.New("proxy: no address to listen on")
 	}
 	c = c.withDefaults()
-	s := &Server{cfg: c, upstream: upstream.NewPool(upstream.Config{IdleTimeout: c.UpstreamIdle, Limits: c.Limits})}
+	s := &Server{
+		cfg:      c,
+		upstream: upstream.NewPool(upstream.Config{IdleTimeout: c.UpstreamIdle, Limits: c.Limits}),
+		h2:       h2.NewPool(h2.Config{IdleTimeout: c.UpstreamIdle, Limits: c.Limits}),
+	}
 	s.engine = http1.NewServer(http1.Config{
 		Handler: s.handle, Limits: c.Limits, HeadTimeout: c.HeadTimeout, IdleTimeout: c.IdleTimeout,
 		MaxConnections: c.MaxConnections, MaxConnectionsPerAddress: c.MaxConnectionsPerAddress,

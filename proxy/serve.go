@@ -58,6 +58,7 @@ func (s *Server) Run(ctx context.Context) error {
 	helpers, stopHelpers := context.WithCancel(context.Background()) // they must outlive the last request
 	var helping, accepting sync.WaitGroup
 	helping.Go(func() { s.upstream.Run(helpers) })
+	helping.Go(func() { s.h2.Run(helpers) })
 	helping.Go(func() { s.log.run(helpers) })
 	broken := make(chan error, len(s.front.listeners))
 	for _, ln := range s.front.listeners {

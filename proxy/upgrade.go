@@ -91,7 +91,7 @@ func (r *relay) switchProtocols(c *upstream.Conn, resp *http1.Response) (result,
 	}
 	if wrong := tunnel.Agreed(r.upgrade, r.x.Header, resp.Header); wrong != "" {
 		r.drop()
-		f := failure{502, "the node's answer is malformed: " + wrong}
+		f := failure{status: 502, reason: "the node's answer is malformed: " + wrong}
 		r.s.cfg.Observe(r.node.Name, health.GatewayError, f.reason)
 		r.fail(f)
 		return finished, failure{}
