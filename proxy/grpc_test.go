@@ -252,3 +252,20 @@ func TestMessagesAndTrailersFlowBothWaysAtOnce(t *testing.T) {
 		t.Error("it was aborted")
 	}
 }
+
+// TestARequestThatCrossesAGoAwayGoesToANewConnection: a node that restarts its connections loses no request, though it is
+// the only one.
+func TestARequestThatCrossesAGoAwayGoesToANewConnection(t *testing.T) {
+	e := newEdge(t)
+	e.speak(topology.ProtocolH2C)
+	n := e.rawNode("n1", "web", oneEach)
+	for i := range 4 {
+		if status, body, _ := e.ask("POST", "/", "x"); status != 200 || body != "ok" {
+			t.Fatalf("request %d: got %d %q", i, status, body)
+		}
+	}
+	if n.Accepted() < 2 {
+		t.Errorf("%d connections", n.Accepted())
+	}
+	e.wantObserved("n1 success, n1 success, n1 success, n1 success")
+}

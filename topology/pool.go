@@ -47,7 +47,7 @@ const (
 
 // HealthCheck says how the nodes of a pool are checked.
 type HealthCheck struct {
-	// Type is tcp or http. Empty: http where Path is set, else tcp.
+	// Type is tcp or http. Empty: http where Path is set, else tcp. An http check speaks HTTP/1.1, whatever the pool does.
 	Type CheckType `json:"type,omitempty"`
 	// Path is what an http check asks for. Empty: "/healthz".
 	Path string `json:"path,omitempty"`

@@ -25,6 +25,7 @@ var ErrGreeting = errors.New("it does not speak HTTP/2")
 
 var (
 	errPoolClosed  = errors.New("the edge is closing its connections")
+	errNoPlace     = errors.New("it takes no requests, or the edge is closing its connections")
 	errClosed      = errors.New("the request was given up")
 	errIdle        = errors.New("the connection was not used for too long")
 	errSilent      = errors.New("the node did not answer a PING")

@@ -143,7 +143,12 @@ func (p *Pool) Get(addr string, timeout time.Duration) (*Call, error) {
 			return p.dialFor(addr, n, timeout)
 		}
 		p.mu.Unlock()
-		<-wait // bounded by that dial's own time
+		late := time.NewTimer(timeout)
+		select {
+		case <-wait:
+		case <-late.C:
+		}
+		late.Stop()
 		if timeout = time.Until(until); timeout <= 0 {
 			return nil, fmt.Errorf("connect to a node: %w", errDialTimeout)
 		}
@@ -182,7 +187,8 @@ func (p *Pool) Dial(addr string, timeout time.Duration) (*Call, error) {
 	defer p.mu.Unlock()
 	if p.closed || call == nil {
 		nc.Close()
-		return nil, fmt.Errorf("connect to a node by HTTP/2: %w", errPoolClosed)
+		p.failed.Add(1)
+		return nil, fmt.Errorf("connect to a node by HTTP/2: %w", errNoPlace)
 	}
 	n := p.nodes[addr]
 	if n == nil {
