@@ -87,8 +87,8 @@ var Meridian = Rules{
 	},
 	TestModules: []string{"github.com/google/go-cmp", "go.uber.org/goleak"},
 	Tests: map[string][]string{
-		// A WebSocket as others write it.
-		"proxy": {"github.com/gorilla/websocket"},
+		// WebSocket and gRPC as others write them.
+		"proxy": {"github.com/gorilla/websocket", "google.golang.org/grpc"},
 		// The tests of the programs are their clients: they ask as a resolver, an MCP client and etcdctl do.
 		"cmd": {"github.com/miekg/dns", "github.com/modelcontextprotocol/go-sdk", "go.etcd.io/etcd/client/v3"},
 	},
