@@ -24,6 +24,10 @@ func (r *relay) answer(status, retryAfter int, format string, args ...any) {
 		r.abort()
 		return
 	}
+	if isGRPC(r.x.Header.Get("Content-Type")) {
+		r.answerGRPC(grpcStatus(status), message)
+		return
+	}
 	h := make(exchange.Header, 0, 4)
 	contentType, body := r.errorBody(status, message)
 	h.Add("Content-Type", contentType)

@@ -15,6 +15,7 @@ import (
 	"meridian/proxy/exchange"
 	"meridian/proxy/http1"
 	"meridian/proxy/upstream"
+	"meridian/proxy/upstream/h2"
 )
 
 // result is how a try on a node ended.
@@ -28,8 +29,9 @@ const (
 
 // failure is why a try did not succeed: for the client, without addresses, if it is the last.
 type failure struct {
-	status int
-	reason string
+	status    int
+	reason    string
+	blameless bool // it says nothing of the node's health
 }
 
 // balance has a node picked and tries it, then others, up to the route's tries and its time to the first byte. The contract: a
@@ -88,7 +90,7 @@ func (r *relay) fail(f failure) {
 // node just then; the same node is asked again on a new one, where that may be.
 func (r *relay) tryNode(l balancer.Lease) (result, failure) {
 	if !r.took(l) {
-		return unsent, failure{503, "the node was drained"}
+		return unsent, failure{status: 503, reason: "the node was drained"}
 	}
 	if err := r.takeArrived(); err != nil {
 		r.upload.clientErr = err
@@ -96,7 +98,7 @@ func (r *relay) tryNode(l balancer.Lease) (result, failure) {
 		return finished, failure{}
 	}
 	connect := r.timeouts.Connect.Std()
-	c, err := r.s.upstream.Get(r.node.Address, connect)
+	c, err := r.connect(connect, false)
 	for {
 		if err != nil {
 			return r.connectFailed(err)
@@ -105,26 +107,52 @@ func (r *relay) tryNode(l balancer.Lease) (result, failure) {
 			r.ended()
 			return finished, failure{}
 		}
-		reused := c.Reused()
 		res, f := r.exchange(c)
-		if res == finished || !reused {
-			if res != finished {
+		if res == finished || !c.Reused() {
+			if res != finished && !f.blameless {
 				r.s.cfg.Observe(r.node.Name, health.GatewayError, f.reason)
 			}
 			return res, f
 		}
 		r.metrics.staleRetries.Inc()
-		c, err = r.s.upstream.Dial(r.node.Address, connect)
+		c, err = r.connect(connect, true)
 	}
+}
+
+// connect returns a connection to the node in the version of HTTP that it speaks, or a place on one.
+func (r *relay) connect(timeout time.Duration, fresh bool) (upstream.Call, error) {
+	if !r.isH2 {
+		get := r.s.upstream.Get
+		if fresh {
+			get = r.s.upstream.Dial
+		}
+		c, err := get(r.node.Address, timeout)
+		if err != nil {
+			return nil, err
+		}
+		return c, nil
+	}
+	get := r.s.h2.Get
+	if fresh {
+		get = r.s.h2.Dial
+	}
+	c, err := get(r.node.Address, timeout)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // connectFailed reports a connection that could not be made, unless that was this machine's fault.
 func (r *relay) connectFailed(err error) (result, failure) {
 	r.record.err = err.Error()
 	if upstream.Local(err) {
-		return unsent, failure{503, "the edge can make no more connections"}
+		return unsent, failure{status: 503, reason: "the edge can make no more connections"}
 	}
 	reason := "connect refused"
+	if errors.Is(err, h2.ErrGreeting) {
+		reason = h2.ErrGreeting.Error()
+	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		reason = "no connection within " + r.timeouts.Connect.String()
 	}
@@ -133,21 +161,21 @@ func (r *relay) connectFailed(err error) (result, failure) {
 		r.ended()
 		return finished, failure{}
 	}
-	return unsent, failure{503, "no node could be reached (" + reason + ")"}
+	return unsent, failure{status: 503, reason: "no node could be reached (" + reason + ")"}
 }
 
 // exchange sends the request on c and relays the answer. It owns c from here on.
-func (r *relay) exchange(c *upstream.Conn) (result, failure) {
+func (r *relay) exchange(c upstream.Call) (result, failure) {
 	c.Begin(r.timeouts.FirstByte.Std(), !r.whole)
-	r.wire = r.appendRequest(r.wire[:0])
-	n, err := c.Write(r.wire, r.timeouts.Idle.Std())
+	r.makeRequest()
+	n, err := c.Send(&r.request, &r.wire, r.timeouts.Idle.Std())
 	if err != nil && n == 0 {
 		r.drop()
 		if gone, cut := r.ending(); gone || cut {
 			r.ended()
 			return finished, failure{}
 		}
-		return unsent, failure{502, "the connection to the node broke"}
+		return unsent, failure{status: 502, reason: "the connection to the node broke", blameless: errors.Is(err, h2.ErrUnprocessed)}
 	}
 	r.record.bytesIn = int64(len(r.body))
 	switch {
@@ -160,7 +188,7 @@ func (r *relay) exchange(c *upstream.Conn) (result, failure) {
 	}
 	resp, started, err := c.ReadHead(http1.Sent{Method: r.x.Method, Upgrade: r.upgrade != "", Interim: r.informs}, r.timeouts.Idle.Std())
 	if err == nil && resp.Status == 101 {
-		return r.switchProtocols(c, resp)
+		return r.switchProtocols(c.(*upstream.Conn), resp) // only that is asked to switch
 	}
 	if err == nil {
 		r.relayAnswer(c, resp)
@@ -192,25 +220,35 @@ func (r *relay) takeArrived() error {
 	return nil
 }
 
-// appendRequest appends the request's head and what is at hand of its body, to be sent in one write.
-func (r *relay) appendRequest(dst []byte) []byte {
+// makeRequest fills r.request: the head, and what is at hand of the body.
+func (r *relay) makeRequest() {
 	r.fields = r.appendRequestFields(r.fields[:0])
-	if r.upgrade != "" {
+	switch {
+	case r.upgrade != "":
 		r.fields = appendUpgrade(r.fields, r.upgrade)
+	case r.isH2:
+		r.fields = appendTrailerFields(r.fields, r.x.Header)
 	}
 	host := r.x.Host
 	if r.isMCP || host == "" {
 		host = r.node.Address // the MCP SDKs refuse a Host that is not the worker's own; the edge has checked the client's
 	}
-	dst = http1.AppendRequest(dst, &http1.Outgoing{
+	r.request = upstream.Request{Outgoing: http1.Outgoing{
 		Method: r.x.Method, Target: r.x.Target, Host: host, Header: r.fields, Length: r.x.Length,
-	})
-	if r.x.Length != exchange.LengthUnknown {
-		return append(dst, r.body...)
+	}, Body: r.body, Whole: r.whole}
+	if r.whole && (r.isH2 || r.x.Length == exchange.LengthUnknown) {
+		r.request.Trailer = r.conf.managed.keptTrailer(r.x.Body.Trailer())
 	}
-	dst = http1.AppendChunk(dst, r.body)
-	if r.whole {
-		dst = http1.AppendLastChunk(dst, r.conf.managed.keptTrailer(r.x.Body.Trailer()))
+}
+
+// appendTrailerFields appends what a node of HTTP/2 is told of trailers: that the client takes them (RFC 9113, section 8.2.2;
+// gRPC insists on it), and which ones it sends, since some servers show no other ones.
+func appendTrailerFields(dst, from exchange.Header) exchange.Header {
+	if from.HasToken("TE", "trailers") {
+		dst = append(dst, exchange.Field{Name: "TE", Value: "trailers"})
+	}
+	if sent := from.Get("Trailer"); sent != "" {
+		dst = append(dst, exchange.Field{Name: "Trailer", Value: sent})
 	}
 	return dst
 }
@@ -230,13 +268,15 @@ func (r *relay) noAnswer(started bool, err error) (result, failure) {
 	var f failure
 	switch {
 	case errors.As(err, &refusal):
-		f = failure{502, "the node's answer is malformed: " + refusal.Reason}
+		f = failure{status: 502, reason: "the node's answer is malformed: " + refusal.Reason}
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		f = failure{504, "the node did not answer within " + r.timeouts.FirstByte.String()}
+		f = failure{status: 504, reason: "the node did not answer within " + r.timeouts.FirstByte.String()}
 	case !started && repeatable(r.x.Method) && r.whole && uploaded:
-		return unanswered, failure{502, "the node closed the connection without an answer"}
+		return unanswered, failure{status: 502, reason: "the node closed the connection without an answer"}
+	case errors.Is(err, h2.ErrUnprocessed) && r.whole && !r.upload.started:
+		return unsent, failure{status: 503, reason: "the node did not take the request", blameless: true}
 	default:
-		f = failure{502, "the node closed the connection before its answer was whole"}
+		f = failure{status: 502, reason: "the node closed the connection before its answer was whole"}
 	}
 	r.s.cfg.Observe(r.node.Name, health.GatewayError, f.reason)
 	r.fail(f)

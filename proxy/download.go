@@ -14,12 +14,15 @@ import (
 )
 
 // relayAnswer sends the node's answer to the client, as it comes.
-func (r *relay) relayAnswer(c *upstream.Conn, resp *http1.Response) {
+func (r *relay) relayAnswer(c upstream.Call, resp *http1.Response) {
 	r.record.firstByte = time.Since(r.x.Received)
 	r.learn(resp)
 	r.fields = r.appendAltSvc(appendKept(r.fields[:0], resp.Header))
 	status := resp.Status
 	r.head = exchange.Head{Status: status, Header: r.fields, Length: resp.Length}
+	if r.isH2 && resp.Length >= 0 && isGRPC(resp.Header.Get("Content-Type")) {
+		r.head.Length = exchange.LengthUnknown // HTTP/1.1 has trailers only behind chunks
+	}
 	err := r.x.Reply.WriteHead(&r.head)
 	r.record.status = status
 	if err == nil {
@@ -59,7 +62,7 @@ func (r *relay) inform(h *exchange.Head) error {
 
 // relayBody copies the body, flushing before each wait for the node: what has arrived goes out in one write, and nothing
 // that has arrived is held back.
-func (r *relay) relayBody(body *http1.Message) error {
+func (r *relay) relayBody(body upstream.Body) error {
 	buf := copyPool.Get().(*[copyBytes]byte)
 	defer copyPool.Put(buf)
 	w := r.x.Reply
@@ -90,7 +93,7 @@ func (r *relay) relayBody(body *http1.Message) error {
 	}
 }
 
-func (r *relay) answerTrailer(body *http1.Message) exchange.Header {
+func (r *relay) answerTrailer(body upstream.Body) exchange.Header {
 	if t := body.Trailer(); len(t) > 0 {
 		return r.conf.managed.keptTrailer(t)
 	}
@@ -116,7 +119,7 @@ func (r *relay) brokenAnswer(err error) {
 	default:
 		r.s.cfg.Observe(r.node.Name, health.GatewayError, "the answer broke off: "+err.Error())
 		if !r.x.Reply.Started() {
-			r.fail(failure{502, "the node's answer broke off"})
+			r.fail(failure{status: 502, reason: "the node's answer broke off"})
 			return
 		}
 	}

@@ -7,16 +7,19 @@ import (
 	"time"
 )
 
-// clock ends a request that takes longer than its route allows.
+// clock ends a request that takes longer than its route or its client allows.
 type clock struct {
-	timer *time.Timer
-	rung  sync.WaitGroup // the timer's function
+	timer  *time.Timer
+	client bool           // the time is the client's
+	rung   sync.WaitGroup // the timer's function
 }
 
 // startClock begins the time for the whole request, if there is one.
 func (r *relay) startClock() {
 	most := r.timeouts.Request.Std()
-	if most <= 0 {
+	if own, ok := r.clientTime(); ok && (most <= 0 || own < most) {
+		most, r.clock.client = own, true
+	} else if most <= 0 {
 		return
 	}
 	r.clock.rung.Add(1)
@@ -48,6 +51,13 @@ func (r *relay) tooLate() {
 	}
 }
 
+func (r *relay) lateness() string {
+	if r.clock.client {
+		return "the client's deadline has passed"
+	}
+	return "the request took longer than its route allows"
+}
+
 func (r *relay) isLate() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -57,7 +67,11 @@ func (r *relay) isLate() bool {
 // cutShort answers a request that was ended by the drain of its node or by its own time. An answer that was begun is broken off.
 func (r *relay) cutShort() {
 	if r.isLate() {
-		r.record.err = "the request took longer than its route allows"
+		r.record.err = r.lateness()
+		if isGRPC(r.x.Header.Get("Content-Type")) {
+			r.deadlinePassed()
+			return
+		}
 		r.answer(504, 0, "pool %s: the request took longer than %s", r.pool.Name, r.timeouts.Request)
 		return
 	}

@@ -32,6 +32,7 @@ import (
 	"meridian/proxy/http2"
 	"meridian/proxy/tlsconf"
 	"meridian/proxy/upstream"
+	"meridian/proxy/upstream/h2"
 	"meridian/topology"
 )
 
@@ -118,6 +119,7 @@ type Server struct {
 	engine   *http1.Server
 	http2    *http2.Server // of the connections that engine hands over
 	upstream *upstream.Pool
+	h2       *h2.Pool
 	log      *accessLog
 	metrics  *proxyMetrics
 	relays   registry
@@ -139,7 +141,11 @@ func New(c Config) (*Server, error) {
 		return nil, errors.New("proxy: ListenTLS without TLS")
 	}
 	c = c.withDefaults()
-	s := &Server{cfg: c, upstream: upstream.NewPool(upstream.Config{IdleTimeout: c.UpstreamIdle, Limits: c.Limits})}
+	s := &Server{
+		cfg:      c,
+		upstream: upstream.NewPool(upstream.Config{IdleTimeout: c.UpstreamIdle, Limits: c.Limits}),
+		h2:       h2.NewPool(h2.Config{IdleTimeout: c.UpstreamIdle, Limits: c.Limits}),
+	}
 	s.live.Store(&c)
 	s.engine = http1.NewServer(s.http1Config(&c))
 	s.http2 = http2.NewServer(s.http2Config(&c))

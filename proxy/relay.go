@@ -33,6 +33,7 @@ type relay struct {
 
 	class   mcp.Class // for MCP pools
 	isMCP   bool
+	isH2    bool      // the nodes speak HTTP/2
 	touched time.Time // when the session of a stream was last counted as used
 
 	lease  balancer.Lease
@@ -40,11 +41,12 @@ type relay struct {
 	tried  [maxTries]topology.NodeID
 	nTried int
 
-	fields exchange.Header // as they go out, to the node and then to the client
-	head   exchange.Head   // of the answer; here because it would otherwise be allocated
-	wire   []byte          // request bytes to the node
-	body   []byte          // what was read of the request's body before the upload
-	whole  bool            // body is all of it
+	fields  exchange.Header  // as they go out, to the node and then to the client
+	request upstream.Request // to the node; here because it would otherwise be allocated
+	head    exchange.Head    // of the answer; here because it would otherwise be allocated
+	wire    []byte           // request bytes to the node
+	body    []byte           // what was read of the request's body before the upload
+	whole   bool             // body is all of it
 
 	uploading sync.WaitGroup
 	upload    uploadState
@@ -65,11 +67,11 @@ type relay struct {
 	prev, next *relay // in the registry
 
 	mu     sync.Mutex     // guards the fields below
-	conn   *upstream.Conn // to be closed when the client is gone or the node is cut
+	conn   upstream.Call  // to be closed when the client is gone or the node is cut
 	tunnel *tunnel.Tunnel // to be ended instead, once there is one
 	gone   bool
 	wasCut bool
-	late   bool // the request took too long
+	late   bool // the request took longer than its route or its client allows
 }
 
 var relayPool = sync.Pool{New: func() any {
@@ -143,7 +145,9 @@ func (r *relay) run() {
 		r.runMCP()
 		return
 	}
-	r.upgrade = r.askedUpgrade()
+	if r.isH2 = r.pool.Protocol.IsHTTP2(); !r.isH2 {
+		r.upgrade = r.askedUpgrade()
+	}
 	r.balance()
 }
 
@@ -216,7 +220,7 @@ func (r *relay) endLease() {
 
 // adopt makes c the connection that is closed when the request is to end early. It reports false, and closes c, if that
 // was asked for already.
-func (r *relay) adopt(c *upstream.Conn) bool {
+func (r *relay) adopt(c upstream.Call) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.gone || r.wasCut || r.late {
@@ -228,7 +232,7 @@ func (r *relay) adopt(c *upstream.Conn) bool {
 }
 
 // detach takes the connection back: after it, nobody else closes it.
-func (r *relay) detach() *upstream.Conn {
+func (r *relay) detach() upstream.Call {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := r.conn

@@ -63,6 +63,7 @@ func (c *Change) Commit() {
 		}
 	}
 	s.upstream.SetLimits(c.config.Limits)
+	s.h2.SetLimits(c.config.Limits)
 	s.log.to(c.config.AccessLog)
 	s.front.change(s, c.next, c.added, c.removed)
 }

@@ -153,6 +153,7 @@ func TestLimitsAndAccessLogChangeLive(t *testing.T) {
 		t.Fatal(err)
 	}
 	e.ask("GET", "/off", "")
+	testnet.Wait(t, "the request to be over, which is after its answer", func() bool { return e.s.metrics.inFlight.Load() == 0 })
 	if err := e.change(func(c *Config) { c.AccessLog = other }); err != nil {
 		t.Fatal(err)
 	}

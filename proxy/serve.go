@@ -16,6 +16,7 @@ func (s *Server) Run(ctx context.Context) error {
 	helpers, stopHelpers := context.WithCancel(context.Background()) // they must outlive the last request
 	var helping sync.WaitGroup
 	helping.Go(func() { s.upstream.Run(helpers) })
+	helping.Go(func() { s.h2.Run(helpers) })
 	helping.Go(func() { s.log.run(helpers) })
 	if err := s.front.start(s); err != nil {
 		stopHelpers()

@@ -91,7 +91,7 @@ func (r *relay) switchProtocols(c *upstream.Conn, resp *http1.Response) (result,
 	}
 	if wrong := tunnel.Agreed(r.upgrade, r.x.Header, resp.Header); wrong != "" {
 		r.drop()
-		f := failure{502, "the node's answer is malformed: " + wrong}
+		f := failure{status: 502, reason: "the node's answer is malformed: " + wrong}
 		r.s.cfg.Observe(r.node.Name, health.GatewayError, f.reason)
 		r.fail(f)
 		return finished, failure{}
@@ -131,7 +131,7 @@ func (r *relay) runTunnel(t *tunnel.Tunnel, fromClient, fromNode []byte) {
 	r.record.bytesOut += end.FromNode
 	switch _, cut := r.ending(); {
 	case r.isLate():
-		r.record.err = "the request took longer than its route allows"
+		r.record.err = r.lateness()
 	case cut:
 		r.record.err = "the node's drain reached its deadline"
 	case end.Err != nil:

@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 
 	"meridian/health"
-	"meridian/proxy/exchange"
 	"meridian/proxy/http1"
 	"meridian/proxy/upstream"
 )
@@ -33,7 +32,7 @@ type uploadState struct {
 }
 
 // startUpload sends the rest of the body in a goroutine of its own, so that a node may answer before it has it all.
-func (r *relay) startUpload(c *upstream.Conn) {
+func (r *relay) startUpload(c upstream.Call) {
 	r.upload.started = true
 	if err := r.x.Body.Continue(); err != nil {
 		r.upload.clientErr = err
@@ -44,19 +43,13 @@ func (r *relay) startUpload(c *upstream.Conn) {
 }
 
 // uploadBody is the goroutine. It ends when the body is sent, the client or the node fails, or stopUpload is called.
-func (r *relay) uploadBody(c *upstream.Conn) {
+func (r *relay) uploadBody(c upstream.Call) {
 	buf := copyPool.Get().(*[copyBytes]byte)
 	defer copyPool.Put(buf)
-	var chunk []byte
 	for {
 		n, err := r.x.Body.Read(buf[:])
 		if n > 0 {
-			out := buf[:n]
-			if r.x.Length == exchange.LengthUnknown {
-				chunk = http1.AppendChunk(chunk[:0], out)
-				out = chunk
-			}
-			if _, werr := c.Write(out, r.timeouts.Idle.Std()); werr != nil {
+			if werr := c.SendBody(buf[:n], r.timeouts.Idle.Std()); werr != nil {
 				c.RequestSent() // the node takes no more; it may have said why
 				return
 			}
@@ -76,12 +69,10 @@ func (r *relay) uploadBody(c *upstream.Conn) {
 	}
 }
 
-func (r *relay) uploadDone(c *upstream.Conn) {
-	if r.x.Length == exchange.LengthUnknown {
-		if _, err := c.Write(http1.AppendLastChunk(nil, r.conf.managed.keptTrailer(r.x.Body.Trailer())), r.timeouts.Idle.Std()); err != nil {
-			c.RequestSent()
-			return
-		}
+func (r *relay) uploadDone(c upstream.Call) {
+	if err := c.EndBody(r.conf.managed.keptTrailer(r.x.Body.Trailer()), r.timeouts.Idle.Std()); err != nil {
+		c.RequestSent()
+		return
 	}
 	r.upload.done.Store(true)
 	c.RequestSent()

@@ -14,13 +14,18 @@ type Protocol string
 const (
 	ProtocolHTTP Protocol = "http" // HTTP/1.1
 	ProtocolMCP  Protocol = "mcp"  // the Model Context Protocol over HTTP/1.1: sessions stick to their worker
+	ProtocolH2C  Protocol = "h2c"  // HTTP/2 in clear text with prior knowledge
+	ProtocolGRPC Protocol = "grpc" // gRPC, over HTTP/2 as h2c
 )
+
+// IsHTTP2 reports whether nodes of the protocol speak HTTP/2.
+func (p Protocol) IsHTTP2() bool { return p == ProtocolH2C || p == ProtocolGRPC }
 
 // Pool is a set of nodes that serve the same thing.
 type Pool struct {
 	Version Version `json:"version"`
 	Name    PoolID  `json:"name"`
-	// Protocol is what the nodes speak. Empty: http.
+	// Protocol is what the nodes speak: http (HTTP/1.1), mcp, h2c (HTTP/2 in clear text) or grpc. Empty: http.
 	Protocol Protocol `json:"protocol,omitempty"`
 	// UpstreamIdle is how long an edge keeps a connection to a node unused. A node that says less by Keep-Alive: timeout=N
 	// is believed. Zero: 4s, below the 5s after which common servers close theirs. 1ms to 1h. Longer saves connects.
@@ -42,7 +47,7 @@ const (
 
 // HealthCheck says how the nodes of a pool are checked.
 type HealthCheck struct {
-	// Type is tcp or http. Empty: http where Path is set, else tcp.
+	// Type is tcp or http. Empty: http where Path is set, else tcp. An http check speaks HTTP/1.1, whatever the pool does.
 	Type CheckType `json:"type,omitempty"`
 	// Path is what an http check asks for. Empty: "/healthz".
 	Path string `json:"path,omitempty"`
@@ -124,8 +129,10 @@ func (p *Pool) Key() Key { return Key{KindPool, string(p.Name)} }
 func (p *Pool) check(c *checker) {
 	c.version(p.Version)
 	c.name("name", string(p.Name))
-	if p.Protocol != "" && p.Protocol != ProtocolHTTP && p.Protocol != ProtocolMCP {
-		c.mistake("protocol", "%q is not a protocol; want http or mcp", clip(string(p.Protocol)))
+	switch p.Protocol {
+	case "", ProtocolHTTP, ProtocolMCP, ProtocolH2C, ProtocolGRPC:
+	default:
+		c.mistake("protocol", "%q is not a protocol; want http, mcp, h2c or grpc", clip(string(p.Protocol)))
 	}
 	c.duration("upstream_idle", p.UpstreamIdle, time.Millisecond, time.Hour)
 	p.HealthCheck.check(c)

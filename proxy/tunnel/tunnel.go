@@ -89,12 +89,12 @@ func (t *Tunnel) Run(fromClient, fromNode []byte) End {
 	var up sync.WaitGroup
 	up.Go(func() {
 		e.FromClient = t.pump(&t.client, &t.node, fromClient, t.node.write)
-		if t.endOf(&t.node); t.cfg.WebSocket && t.sawAway() {
+		if t.endOf(&t.client, &t.node); t.cfg.WebSocket && t.sawAway() {
 			t.cut(nil) // the client has seen the end, too
 		}
 	})
 	e.FromNode = t.pump(&t.node, &t.client, fromNode, t.writeDown)
-	if t.endOf(&t.client); t.cfg.WebSocket {
+	if t.endOf(&t.node, &t.client); t.cfg.WebSocket {
 		t.cutAfter(lingerTime)
 	}
 	up.Wait()
@@ -252,9 +252,14 @@ func (t *Tunnel) sawAway() bool {
 	return t.away
 }
 
-// endOf tells a side that nothing more comes.
-func (t *Tunnel) endOf(s *side) {
-	if h, ok := s.nc.(interface{ CloseWrite() error }); !ok || h.CloseWrite() != nil {
+// halfCloser is a connection whose directions can end one by one.
+type halfCloser interface{ CloseWrite() error }
+
+// endOf tells a side that nothing more comes from the other. Where either knows only a whole close, that is what it was.
+func (t *Tunnel) endOf(from, to *side) {
+	_, half := from.nc.(halfCloser)
+	h, ok := to.nc.(halfCloser)
+	if !half || !ok || h.CloseWrite() != nil {
 		t.cut(nil)
 	}
 }

@@ -35,6 +35,8 @@ type Conn struct {
 	idle    time.Duration // bounds the silence within an answer's body
 	pause   func() error  // c.wait, made once
 	writeBy time.Time     // the write deadline in force
+	chunked bool          // the request's body is
+	chunk   []byte        // of it, being sent
 
 	deadline sync.Mutex // guards the fields below with the read deadline, which the goroutine that writes moves too
 	headed   bool       // the head has been read
@@ -119,7 +121,7 @@ func (c *Conn) Hijack() (nc net.Conn, read []byte) {
 }
 
 // Body reads the answer's body.
-func (c *Conn) Body() *http1.Message { return &c.msg }
+func (c *Conn) Body() Body { return &c.msg }
 
 // wait is called before a read of the body waits for the node.
 func (c *Conn) wait() error {
