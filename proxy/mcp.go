@@ -107,8 +107,10 @@ func (r *relay) stick(node topology.NodeID) {
 		case errors.Is(err, balancer.ErrFull):
 			r.refuse(mcp.Unavailable)
 			return
-		case err != nil: // gone, down or cut: the session is lost
-			r.s.cfg.Sessions.Drop(r.pool.Name, r.class.SessionID)
+		case err != nil: // gone, down or cut: for the client the session is lost
+			if !errors.Is(err, balancer.ErrDown) { // one that is down may come back with all that it holds
+				r.s.cfg.Sessions.Drop(r.pool.Name, r.class.SessionID)
+			}
 			r.record.err = err.Error()
 			r.refuse(mcp.NotFound)
 			return

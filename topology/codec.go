@@ -92,6 +92,17 @@ func isObject(value []byte) bool {
 	return len(t) > 0 && t[0] == '{'
 }
 
+// VersionOf returns the version that a value says it has, 0 for one that says none or is no JSON object.
+func VersionOf(value []byte) Version {
+	var v struct {
+		Version Version `json:"version"`
+	}
+	if json.Unmarshal(value, &v) != nil {
+		return 0
+	}
+	return v.Version
+}
+
 // Check validates a resource's own fields, as Decode does.
 func Check(r Resource) []Mistake {
 	c := checker{key: r.Key()}

@@ -28,6 +28,21 @@ type Report struct {
 	Nodes map[NodeID]string `json:"nodes,omitempty"`
 	// Edges holds the verdict on every edge that this one probes and that is not up.
 	Edges map[EdgeID]string `json:"edges,omitempty"`
+	// Acks are the edge's words on the drains that it knows of.
+	Acks []Ack `json:"acks,omitempty"`
+}
+
+// Ack returns the edge's word on the drain of a node, or nil. A nil report has none.
+func (r *Report) Ack(id NodeID) *Ack {
+	if r == nil {
+		return nil
+	}
+	for i := range r.Acks {
+		if r.Acks[i].Node == id {
+			return &r.Acks[i]
+		}
+	}
+	return nil
 }
 
 // PoolView is how a pool stands in one region.
@@ -88,5 +103,11 @@ func (r *Report) check(c *checker, prefix string) {
 	for _, id := range slices.Sorted(maps.Keys(r.Edges)) {
 		c.name(prefix+"edges", string(id))
 		c.text(prefix+"edges", r.Edges[id], maxReasonBytes)
+	}
+	for _, a := range r.Acks {
+		c.name(prefix+"acks", string(a.Node))
+		if a.InFlight < 0 || a.Streams < 0 || a.Sessions < 0 || a.Cut < 0 {
+			c.mistake(prefix+"acks", "a count of node %q is below 0", clip(string(a.Node)))
+		}
 	}
 }

@@ -78,7 +78,7 @@ func (r *Route) check(c *checker) {
 		c.path("path_prefix", r.PathPrefix)
 	}
 	for i, m := range r.Methods {
-		if !knownMethod(m) {
+		if !KnownMethod(m) {
 			c.mistake(fmt.Sprintf("methods[%d]", i), "%q is not a method that an edge forwards; want one of %s", clip(m), strings.Join(methods, ", "))
 		}
 	}
@@ -106,4 +106,5 @@ func (r *Route) refs(set Set, c *checker) { c.ref(set, "pool", KindPool, string(
 // methods are those that RFC 9110, section 9 and RFC 5789 define, without CONNECT and TRACE.
 var methods = []string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"}
 
-func knownMethod(m string) bool { return slices.Contains(methods, m) }
+// KnownMethod reports whether edges forward requests of the method.
+func KnownMethod(m string) bool { return slices.Contains(methods, m) }

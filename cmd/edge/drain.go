@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -57,11 +58,17 @@ type drainProgress struct {
 	Streams  int      `json:"streams"`
 	Sessions int      `json:"sessions"`
 	Cut      int      `json:"cut"`
+	CutBy    int      `json:"cut_by"` // edges that cut something
+
+	fault error
 }
 
 func sumUp(p etcd.DrainProgress) *drainProgress {
-	d := &drainProgress{Edges: len(p.Edges), InFlight: p.InFlight, Streams: p.Streams, Sessions: p.Sessions, Cut: p.Cut}
+	d := &drainProgress{Edges: len(p.Edges), InFlight: p.InFlight, Streams: p.Streams, Sessions: p.Sessions, Cut: p.Cut, fault: p.Fault}
 	for _, e := range p.Edges {
+		if e.Ack != nil && e.Ack.Cut > 0 {
+			d.CutBy++
+		}
 		if !e.Done() {
 			d.Waiting = append(d.Waiting, string(e.Edge))
 		}
@@ -127,6 +134,10 @@ func waitDrained(ctx context.Context, client *etcd.Client, d *topology.Drain, re
 	switch {
 	case err == nil:
 		return sum, nil
+	case errors.Is(err, etcd.ErrTakenBack):
+		return nil, fmt.Errorf("%s is not draining any more: the drain was taken back while this command waited", d.Name)
+	case sum.fault != nil:
+		return nil, fmt.Errorf("%s is draining, but how far can't be seen: %w", d.Name, sum.fault)
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("ended before %s was drained; it is still draining: edge undrain %s takes it back", d.Name, d.Name)
 	case len(sum.Waiting) == 0:
@@ -153,14 +164,25 @@ func writeDrain(ctx context.Context, client *etcd.Client, d *topology.Drain) (to
 func drainSentence(target string, p *drainProgress) string {
 	switch {
 	case p.Cut > 0:
-		return fmt.Sprintf("%s: the deadline has passed; %d requests and streams were cut by %d edges", target, p.Cut, p.Edges)
+		return fmt.Sprintf("%s: the deadline has passed; %d requests and streams were cut by %s", target, p.Cut, count(p.CutBy, "edge"))
 	case p.Edges == 0:
 		return target + " is drained: no edge is running"
 	}
-	return fmt.Sprintf("%s is drained: %d edges have nothing in flight there; %d idle sessions are left", target, p.Edges, p.Sessions)
+	return fmt.Sprintf("%s is drained: %s with nothing in flight there; %d idle sessions are left", target, count(p.Edges, "live edge"), p.Sessions)
+}
+
+// count writes "1 edge" or "3 edges".
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 func waitingFor(target string, p *drainProgress) string {
+	if p.fault != nil {
+		return fmt.Sprintf("%s: etcd does not answer; the drain goes on, and so does the wait", target)
+	}
 	if len(p.Silent) > 0 {
 		return fmt.Sprintf("%s: waiting for %s to acknowledge", target, strings.Join(p.Silent, ", "))
 	}

@@ -5,6 +5,8 @@ package main
 import (
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -66,8 +68,15 @@ func lastLine(s string) string {
 
 func TestAWorkerThatCannotStartEndsTheWholeStart(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, "--regions", "us-east-1", "--toolset", "nonsense")
-	if out := f.refusedStart(1); !strings.Contains(lastLine(out), "toolset") {
+	f := newFleet(t, "--regions", "us-east-1")
+	f.programs = t.TempDir() // the real edge beside a backend that fails
+	if err := os.Link(filepath.Join(binDir, "edge"), filepath.Join(f.programs, "edge")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(f.programs, "backend"), []byte("#!/bin/sh\necho 'no luck today' >&2\nexit 1\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if out := f.refusedStart(1); !strings.Contains(lastLine(out), "no luck today") {
 		t.Errorf("the last line does not say what is wrong:\n%s", out)
 	}
 	if !allFree(f.etcd) || !allFree(f.http) {
@@ -78,7 +87,7 @@ func TestAWorkerThatCannotStartEndsTheWholeStart(t *testing.T) {
 func TestWrongFlagsAreMisuse(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
-		{"--http-port", "0"}, {"--workers", "-1"}, {"--regions", "atlantis-1"}, {"--regions", "us-east-1,us-east-1"}, {"--no-such-flag"},
+		{"--toolset", "nonsense"}, {"--http-port", "0"}, {"--workers", "-1"}, {"--regions", "atlantis-1"}, {"--regions", "us-east-1,us-east-1"}, {"--no-such-flag"},
 	} {
 		f := newFleet(t)
 		_, errs, code := f.run(append([]string{"dev", "--data-dir", f.dir}, args...)...)

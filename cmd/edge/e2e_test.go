@@ -73,6 +73,7 @@ type testFleet struct {
 	t                      *testing.T
 	dir                    string // data
 	home                   string // cache directory of its user
+	programs               string // where edge and backend are
 	args                   []string
 	http, dns, admin, etcd int
 
@@ -102,7 +103,7 @@ func (o *output) String() string {
 // newFleet lays out a fleet without starting it: its own data, cache directory and ports.
 func newFleet(t *testing.T, args ...string) *testFleet {
 	t.Helper()
-	f := &testFleet{t: t, dir: filepath.Join(t.TempDir(), "data"), home: t.TempDir(), args: args}
+	f := &testFleet{t: t, dir: filepath.Join(t.TempDir(), "data"), home: t.TempDir(), args: args, programs: binDir}
 	f.http, f.dns, f.admin, f.etcd = freePort(t), freePort(t), freePort(t), freePort(t)
 	return f
 }
@@ -246,7 +247,7 @@ func (f *testFleet) logTails() {
 
 // command makes a command of the edge program as the fleet's user.
 func (f *testFleet) command(args ...string) *exec.Cmd {
-	cmd := exec.Command(filepath.Join(binDir, "edge"), args...)
+	cmd := exec.Command(filepath.Join(f.programs, "edge"), args...)
 	cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+f.home, "HOME="+f.home)
 	return cmd
 }

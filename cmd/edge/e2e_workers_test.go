@@ -317,6 +317,49 @@ func (s *rawStream) close() {
 	s.resp.Body.Close()
 }
 
+// TestADrainThatIsTakenBackEndsItsWait undrains a node while a command waits for it.
+func TestADrainThatIsTakenBackEndsItsWait(t *testing.T) {
+	t.Parallel()
+	f := startFleet(t, "--regions", "us-east-1,eu-central-1", "--workers", "1")
+	c := newRawMCP(f.mcpURL(1))
+	defer c.close()
+	s, err := c.open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream := openStream(t, s)
+	waited := make(chan string, 1)
+	go func() {
+		out, errs, code := f.run("drain", "node/mcp-eu-central-1-1", "--wait")
+		waited <- fmt.Sprintf("%d %s%s", code, out, errs)
+	}()
+	// The edge of the other region has nothing there, and must not say that the node is drained.
+	f.waitFor("both edges say that it is draining", 10*time.Second, func() error {
+		for n := range 2 {
+			st, err := f.status(n)
+			if err != nil {
+				return err
+			}
+			for _, x := range st.Nodes {
+				if x.Name == "mcp-eu-central-1-1" && x.Drain != "draining" {
+					return fmt.Errorf("edge %d says %q", n, x.Drain)
+				}
+			}
+		}
+		return nil
+	})
+	f.must("undrain", "node/mcp-eu-central-1-1")
+	select {
+	case got := <-waited:
+		if !strings.HasPrefix(got, "1 ") || !strings.Contains(got, "was taken back") {
+			t.Errorf("drain --wait: %s; want exit code 1 and that it was taken back", got)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("drain --wait goes on after undrain")
+	}
+	stream.close()
+}
+
 // TestTheDeadlineOfADrainCutsTheRest drains a worker with a call and a stream that outlast the deadline.
 func TestTheDeadlineOfADrainCutsTheRest(t *testing.T) {
 	t.Parallel()

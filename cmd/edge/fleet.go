@@ -35,10 +35,14 @@ type fleet struct {
 	locator geo.Locator
 	stale   func() bool // the source of the topology can't be seen
 	ending  func() bool // the edge is about to end
-	changed func()      // called when the report or Leaving has changed
+	acks    func() []topology.Ack
+	changed func() // called when the report or Leaving has changed
 
 	told  atomic.Pointer[topology.Edge] // what others are told of this edge; a reload may change it
 	kicks chan struct{}                 // of one; full means that a look is due already
+
+	// arrivals says when this edge first saw another region's node at its address. It belongs to run's goroutine.
+	arrivals map[topology.NodeID]arrival
 
 	mu      sync.Mutex // guards reports
 	reports map[topology.EdgeID]*topology.Report
@@ -69,6 +73,7 @@ type regionOutlook struct {
 func (f *fleet) init() {
 	f.told.Store(&f.self)
 	f.kicks = make(chan struct{}, 1)
+	f.arrivals = map[topology.NodeID]arrival{}
 	f.reports = map[topology.EdgeID]*topology.Report{}
 	f.outlook.Store(&outlook{report: &topology.Report{Started: f.started}})
 }
@@ -128,7 +133,7 @@ func (f *fleet) look() {
 	snap := f.store.Load()
 	o := &outlook{snapshot: snap, regions: map[regionPool]regionOutlook{}}
 	o.edges = f.views(snap)
-	f.followReports(snap, o.edges)
+	f.followReports(snap, o.edges, time.Now())
 	o.report = f.ownReport(snap)
 	for i, e := range o.edges {
 		if e.Edge.Name == f.self.Name {
@@ -199,7 +204,7 @@ func compareIDs(a, b topology.EdgeID) int {
 }
 
 // followReports takes the verdict on other regions' nodes, which this edge does not check, from the edges that do.
-func (f *fleet) followReports(snap *topology.Snapshot, edges []health.EdgeView) {
+func (f *fleet) followReports(snap *topology.Snapshot, edges []health.EdgeView, now time.Time) {
 	if snap == nil {
 		return
 	}
@@ -209,21 +214,49 @@ func (f *fleet) followReports(snap *topology.Snapshot, edges []health.EdgeView) 
 			witnesses[e.Edge.Region] = append(witnesses[e.Edge.Region], e.Report)
 		}
 	}
+	arrivals := make(map[topology.NodeID]arrival, len(f.arrivals))
 	for _, n := range snap.Nodes {
-		if n.Region != f.self.Region {
-			f.table.SetStanding(n.Name, hearsay(n.Name, witnesses[n.Region]))
+		if n.Region == f.self.Region {
+			continue
 		}
+		a, known := f.arrivals[n.Name]
+		if !known || a.address != n.Address {
+			a = arrival{address: n.Address, revision: snap.Revision, at: now}
+			if f.outlook.Load().snapshot == nil { // the edge itself is new, not the node
+				a.revision = 0
+			}
+		}
+		arrivals[n.Name] = a
+		f.table.SetStanding(n.Name, hearsay(n.Name, a, witnesses[n.Region], now))
 	}
+	f.arrivals = arrivals
 }
 
-// hearsay is the standing of a node by the reports of its region's edges: up if one of them has nothing against it,
-// unknown while none of them has checked it, else down.
-func hearsay(id topology.NodeID, reports []*topology.Report) balancer.Standing {
+// arrival is when a node appeared, or appeared at another address.
+type arrival struct {
+	address  string
+	revision topology.Revision
+	at       time.Time
+}
+
+// settles is after how long a witness that sees etcd has seen what this edge sees, though its revision is a lower one: a
+// revision that changes nothing for it is not taken up.
+const settles = 3 * time.Second
+
+// hearsay is the standing of a node by the reports of its region's edges: up if one of them that knows the node has
+// nothing against it, unknown while none of them has checked it, else down.
+func hearsay(id topology.NodeID, a arrival, reports []*topology.Report, now time.Time) balancer.Standing {
 	standing := balancer.StandingUnknown
 	for _, r := range reports {
+		if r.Revision < a.revision && (r.Stale || now.Sub(a.at) < settles) {
+			continue // it may not know the node yet
+		}
 		brief, against := r.Nodes[id]
-		if !against {
+		if !against && len(r.Nodes) < maxAccusations {
 			return balancer.StandingUp
+		}
+		if !against {
+			continue // the report is full
 		}
 		if stateOf(brief) != health.Unknown.String() {
 			standing = balancer.StandingDown
@@ -251,6 +284,9 @@ func (f *fleet) ownReport(snap *topology.Snapshot) *topology.Report {
 		}
 	}
 	accuse(r, f.tracker.All())
+	if acks := f.acks(); len(acks) > 0 {
+		r.Acks = acks[:min(len(acks), maxReportedAcks)]
+	}
 	// The revision alone is no news: it changes with every report that anybody publishes, and would make all edges
 	// publish in turn for ever.
 	same := *last
@@ -266,6 +302,9 @@ func (f *fleet) ownReport(snap *topology.Snapshot) *topology.Report {
 const (
 	maxReasons     = 200
 	maxAccusations = 10000
+	// maxReportedAcks bounds the words on drains, of at most 200 bytes each. They are for status: edge drain --wait reads
+	// all of them where they are published.
+	maxReportedAcks = 500
 )
 
 // accuse enters every verdict that is against its target. Where there are very many, they stand without their reasons,

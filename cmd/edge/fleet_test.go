@@ -35,7 +35,7 @@ func newSeen(edge topology.EdgeID) *seen {
 	s.fleet = &fleet{
 		self: topology.Edge{Name: edge, Region: region, Addresses: []netip.Addr{addressOf(edge)}}, started: began, store: &s.store,
 		table: balancer.NewTable(), tracker: health.NewTracker(nil), locator: geo.Embedded(),
-		stale: func() bool { return false }, ending: func() bool { return s.leaving }, changed: func() { s.changes++ },
+		stale: func() bool { return false }, ending: func() bool { return s.leaving }, acks: func() []topology.Ack { return nil }, changed: func() { s.changes++ },
 	}
 	s.init()
 	return s
@@ -196,7 +196,24 @@ func TestOtherRegionsNodesStandAsTheirEdgesSay(t *testing.T) {
 		{"one says down, one is content", []*topology.Report{says("down"), {}}, balancer.StandingUp},
 		{"one says down, one has not checked", []*topology.Report{says("down"), says("unknown")}, balancer.StandingDown},
 	} {
-		if got := hearsay("n-b", c.reports); got != c.want {
+		if got := hearsay("n-b", arrival{}, c.reports, began); got != c.want {
+			t.Errorf("%s: got %s; want %s", c.name, got, c.want)
+		}
+	}
+
+	at := arrival{revision: 7, at: began}
+	for _, c := range []struct {
+		name   string
+		report topology.Report
+		after  time.Duration
+		want   balancer.Standing
+	}{
+		{"a witness that has seen the node come", topology.Report{Revision: 7}, 0, balancer.StandingUp},
+		{"one that may not have seen it yet", topology.Report{Revision: 6}, settles - 1, balancer.StandingUnknown},
+		{"one that must have seen it by now", topology.Report{Revision: 6}, settles, balancer.StandingUp},
+		{"one that can't see etcd", topology.Report{Revision: 6, Stale: true}, time.Hour, balancer.StandingUnknown},
+	} {
+		if got := hearsay("n-b", at, []*topology.Report{&c.report}, began.Add(c.after)); got != c.want {
 			t.Errorf("%s: got %s; want %s", c.name, got, c.want)
 		}
 	}

@@ -101,10 +101,17 @@ func (s *server) healthz() (bool, []byte) {
 func (s *server) publishAcks(acks []topology.Ack) {
 	s.lastAcks.Store(&acks)
 	s.source.touch()
+	s.fleet.kick()
 }
 
 // explainHTTP is where a request goes and why.
 func (s *server) explainHTTP(method string, u *url.URL) (admin.HTTPExplanation, error) {
+	if !topology.KnownMethod(method) {
+		return admin.HTTPExplanation{}, fmt.Errorf("%q is not a method that an edge forwards: such a request is refused with 501", method)
+	}
+	if u.Scheme != "http" && u.Scheme != "https" {
+		return admin.HTTPExplanation{}, fmt.Errorf("%q is not a scheme that an edge serves; want http or https", u.Scheme)
+	}
 	path := u.EscapedPath()
 	if path == "" {
 		path = "/"

@@ -73,6 +73,8 @@ type options struct {
 	admin  string
 	etcd   string
 	output string
+
+	stderr io.Writer // for notes; nil: none
 }
 
 func newRoot() *cobra.Command {
@@ -98,7 +100,10 @@ func newRoot() *cobra.Command {
 		applyCommand(&o), drainCommand(&o), undrainCommand(&o),
 		reloadCommand(&o), checkCommand(&o), versionCommand(&o),
 	)
-	root.PersistentPreRunE = func(*cobra.Command, []string) error { return o.checkOutput() }
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
+		o.stderr = c.ErrOrStderr()
+		return o.checkOutput()
+	}
 	strict(root)
 	return root
 }

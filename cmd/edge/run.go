@@ -118,7 +118,7 @@ func (s *server) buildFleet() error {
 	s.fleet = &fleet{
 		self: self, started: s.started, store: &s.store, table: s.table, tracker: s.tracker, locator: &s.places,
 		stale:  func() bool { return s.source.status().Stale },
-		ending: s.ending.Load, changed: func() { s.source.touch() },
+		ending: s.ending.Load, acks: s.acks, changed: func() { s.source.touch() },
 	}
 	s.fleet.init()
 	return nil
@@ -191,11 +191,19 @@ func standing(s health.State) balancer.Standing {
 	return balancer.StandingDown
 }
 
+// empty reports whether there is a topology that gives the edge nothing to serve.
+func (s *server) empty() bool {
+	snap := s.store.Load()
+	return snap != nil && len(snap.Routes) == 0 && len(snap.Names) == 0
+}
+
 // ready says whether the edge should get traffic.
 func (s *server) ready() (bool, string) {
 	switch {
 	case s.ending.Load():
 		return false, "the edge is ending"
+	case s.empty():
+		return false, "the topology has no route and no name: write one with edge apply; edge status lists values that were refused"
 	case s.store.Load() == nil:
 		return false, "there is no topology yet: etcd has not answered and there is no last good one on disk"
 	}

@@ -65,7 +65,15 @@ func (f *serveFlags) load(c *cobra.Command) (*config.Edge, error) {
 		}
 		name = f.config
 	}
+	if f.topology != "" {
+		if _, err := os.Stat(f.topology); err != nil {
+			return nil, err
+		}
+	}
 	cfg, problems := config.ParseEdge(name, b, f.override)
+	if len(problems) > 0 && f.config == "" {
+		return nil, misusef("%s: %s", flagOf(problems[0].Field), problems[0].Message)
+	}
 	if len(problems) > 0 {
 		return nil, report(c.ErrOrStderr(), problems, "the edge was not started")
 	}
@@ -85,6 +93,15 @@ func (f *serveFlags) reread(old *config.Edge) (*config.Edge, []config.Problem) {
 		return nil, []config.Problem{{Message: err.Error()}}
 	}
 	return config.ParseReload(old, f.config, b, f.override)
+}
+
+// flagOf names the flag that sets a field, for a start without a configuration file.
+func flagOf(field string) string {
+	top, _, _ := strings.Cut(field, ".")
+	if top, _, _ = strings.Cut(top, "["); top == "advertise" {
+		return "--http (for " + field + ")"
+	}
+	return "--" + top
 }
 
 func (f *serveFlags) override(e *config.Edge) {

@@ -113,13 +113,16 @@ func (s *server) nodeStatuses(snap *topology.Snapshot, o *outlook) []admin.NodeS
 		l := s.table.Load(n.Name)
 		st := admin.NodeStatus{
 			Name: n.Name, Pool: n.Pool, Region: n.Region, Zone: n.Zone, Address: n.Address, Live: n.Live,
-			InFlight: l.InFlight, Streams: l.Streams, Sessions: s.sessions.Count(n.Name), Load: n.Load, Drain: drainState(snap, n, l),
+			InFlight: l.InFlight, Streams: l.Streams, Sessions: s.sessions.Count(n.Name), Load: n.Load, Drain: drainState(snap, n, o),
 		}
 		if n.Region == s.cfg.Region {
 			v := s.tracker.Verdict(string(n.Name))
 			st.Health, st.Since, st.Reason = v.State.String(), v.Since, v.Reason
 		} else {
 			st.Health, st.Reason = reportedHealth(n, o)
+			if l.Standing == balancer.StandingUnknown && st.Health == health.Up.String() {
+				st.Health, st.Reason = health.Unknown.String(), "the edges of its region have not said yet that they know it"
+			}
 		}
 		out = append(out, st)
 	}
@@ -143,18 +146,28 @@ func reportedHealth(n *topology.Node, o *outlook) (state, reason string) {
 	return state, reason
 }
 
-func drainState(snap *topology.Snapshot, n *topology.Node, l balancer.Load) string {
-	switch {
-	case l.Cut:
-		return "cut"
-	case snap.DrainOf(n.Name) != nil && l.InFlight+l.Streams == 0:
-		return "drained"
-	case snap.DrainOf(n.Name) != nil:
-		return "draining"
-	case n.Leaving:
-		return "leaving"
+// drainState sums up the words of all edges on a node's drain: it is drained when each edge that is up has said that
+// nothing is in flight there and no stream is open, and cut when one of them has cut something.
+func drainState(snap *topology.Snapshot, n *topology.Node, o *outlook) string {
+	if snap.DrainOf(n.Name) == nil {
+		if n.Leaving {
+			return "leaving"
+		}
+		return ""
 	}
-	return ""
+	state := "drained"
+	for _, e := range o.edges {
+		if e.Standing == health.Down {
+			continue
+		}
+		switch a := e.Report.Ack(n.Name); {
+		case a == nil || !a.Quiet():
+			return "draining"
+		case a.Cut > 0:
+			state = "cut"
+		}
+	}
+	return state
 }
 
 // list is `edge get`.

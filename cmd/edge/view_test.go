@@ -57,8 +57,8 @@ func TestStatusJoinsWhatIsKnown(t *testing.T) {
 	if n := nodeOf(t, st, "n-a1"); n.Health != "up" || n.Drain != "" || n.Since.IsZero() {
 		t.Errorf("n-a1: %+v", n)
 	}
-	if n := nodeOf(t, st, "n-a2"); n.Health != "up" || n.Drain != "drained" {
-		t.Errorf("n-a2: %+v", n)
+	if n := nodeOf(t, st, "n-a2"); n.Health != "up" || n.Drain != "draining" {
+		t.Errorf("n-a2: %+v; want it draining: no edge has said that it is quiet", n)
 	}
 	if n := nodeOf(t, st, "n-b1"); n.Health != "down" || n.Reason != "timeout after 300ms (says edge-b)" {
 		t.Errorf("n-b1: %+v", n)
@@ -80,6 +80,37 @@ func TestStatusJoinsWhatIsKnown(t *testing.T) {
 	if len(st.Drains) != 1 || st.Drains[0].Name != "node/n-a2" {
 		t.Errorf("drains: %+v", st.Drains)
 	}
+}
+
+func TestANodeIsDrainedOnceEveryEdgeHasSaidSo(t *testing.T) {
+	s := still(t)
+	s.checked("edge/edge-b", true)
+	seq := uint64(0)
+	f := func(own, other *topology.Ack, want string) {
+		t.Helper()
+		seq++
+		r := &topology.Report{Started: s.started, Seq: seq}
+		if other != nil {
+			r.Acks = []topology.Ack{*other}
+		}
+		s.fleet.learn("edge-b", r)
+		s.lastAcks.Store(nil)
+		if own != nil {
+			s.publishAcks([]topology.Ack{*own})
+		}
+		s.fleet.look()
+		if n := nodeOf(t, s.status(), "n-a2"); n.Drain != want {
+			t.Errorf("with %+v here and %+v there: %q; want %q", own, other, n.Drain, want)
+		}
+	}
+	quiet, busy := &topology.Ack{Node: "n-a2", Revision: 1}, &topology.Ack{Node: "n-a2", Revision: 1, Streams: 1}
+	f(nil, nil, "draining")
+	f(quiet, nil, "draining")
+	f(quiet, busy, "draining")
+	f(quiet, quiet, "drained")
+	f(quiet, &topology.Ack{Node: "n-a2", Revision: 1, Cut: 2, Done: true}, "cut")
+	s.checked("edge/edge-b", false) // it is down: nobody waits for its word
+	f(quiet, busy, "drained")
 }
 
 func TestStatusBeforeAnyTopologyIsEmptyAndSaysSo(t *testing.T) {
@@ -190,7 +221,12 @@ func TestExplainHTTPIsTheRouteAndTheNode(t *testing.T) {
 			t.Errorf("%+v", n)
 		}
 	}
-	if x, err := s.explainHTTP("GET", &url.URL{Host: "mcp.test"}); err != nil || x.Path != "/" || x.Route != "" || x.Nodes == nil {
+	for _, bad := range []struct{ method, scheme string }{{"P OST", "http"}, {"CONNECT", "http"}, {"GET", "ftp"}} {
+		if x, err := s.explainHTTP(bad.method, &url.URL{Scheme: bad.scheme, Host: "mcp.test"}); err == nil {
+			t.Errorf("%v is explained, though an edge refuses it: %+v", bad, x)
+		}
+	}
+	if x, err := s.explainHTTP("GET", &url.URL{Scheme: "http", Host: "mcp.test"}); err != nil || x.Path != "/" || x.Route != "" || x.Nodes == nil {
 		t.Errorf("no route: %+v, %v", x, err)
 	}
 }

@@ -5,6 +5,7 @@ package etcd
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -68,8 +69,37 @@ func parseAck(edge string, b []byte) ([]topology.Ack, bool) {
 	return v.Acks, true
 }
 
+// lookDrained reads how a drain stands, and whether there still is one.
+func (c *Client) lookDrained(ctx context.Context, w *drainWait) (DrainProgress, bool, error) {
+	key := desiredKey(topology.Key{Kind: topology.KindDrain, Name: "node/" + string(w.node)})
+	resp, err := c.txn(ctx, nil, []clientv3.Op{clientv3.OpGet(key, clientv3.WithCountOnly())}, nil)
+	if err != nil {
+		return DrainProgress{}, false, c.explain(ctx, "read the drain", err)
+	}
+	if resp.Responses[0].GetResponseRange().Count == 0 {
+		return DrainProgress{}, false, ErrTakenBack
+	}
+	live, acks, _, err := c.Acks(ctx)
+	if err != nil {
+		return DrainProgress{}, false, err
+	}
+	p, done := w.step(live, acks, time.Now())
+	return p, done, nil
+}
+
+// sameProgress reports whether two progresses say the same; of a fault only that there is one counts.
+func sameProgress(a, b DrainProgress) bool {
+	if (a.Fault == nil) != (b.Fault == nil) {
+		return false
+	}
+	a.Fault, b.Fault = nil, nil
+	return reflect.DeepEqual(a, b)
+}
+
 // DrainProgress is how far a drain is.
 type DrainProgress struct {
+	// Fault is why etcd can't be read at the moment, or nil. The rest is as it was when it last could.
+	Fault error
 	Edges []EdgeProgress // by name
 	// Waiting is how many of the edges have not acknowledged that they are done.
 	Waiting int
@@ -89,24 +119,31 @@ type EdgeProgress struct {
 // Done reports whether the edge has nothing in flight and no stream at the node, or has cut what was left.
 func (e EdgeProgress) Done() bool { return e.Ack != nil && (e.Ack.Quiet() || e.Ack.Done) }
 
+// ErrTakenBack is in the chain of errors that mean that a drain that was waited for is no more.
+var ErrTakenBack = errors.New("the drain was taken back")
+
 // WaitDrained waits until every live edge has acknowledged, under its lease, the drain of a node that was written at
 // revision since (or a later one) and has nothing left there, and returns how it stands then. progress, if not nil, is
-// called after every change. While etcd does not answer it goes on waiting; bound it by ctx, whose error it returns with
-// the last progress.
+// called after every change. While etcd does not answer it goes on waiting, and progress says so (Fault); bound it by ctx,
+// whose error it returns with the last progress. It ends with ErrTakenBack once the drain is deleted.
 func (c *Client) WaitDrained(ctx context.Context, node topology.NodeID, since topology.Revision, progress func(DrainProgress)) (DrainProgress, error) {
 	w := drainWait{node: node, since: since, began: time.Now(), seen: map[topology.EdgeID]time.Time{}, acks: map[topology.EdgeID]topology.Ack{}}
 	var last DrainProgress
 	for first := true; ; {
-		live, acks, _, err := c.Acks(ctx)
-		if err == nil {
-			p, done := w.step(live, acks, time.Now())
-			if progress != nil && (first || !reflect.DeepEqual(p, last)) {
-				progress(p)
-			}
-			last, first = p, false
-			if done {
-				return p, nil
-			}
+		p, done, err := c.lookDrained(ctx, &w)
+		switch {
+		case errors.Is(err, ErrTakenBack):
+			return last, fmt.Errorf("wait for the drain of node %s: %w", node, err)
+		case err != nil:
+			p, done = last, false
+			p.Fault = err
+		}
+		if progress != nil && ctx.Err() == nil && (first || !sameProgress(p, last)) {
+			progress(p)
+		}
+		last, first = p, false
+		if done {
+			return p, nil
 		}
 		select {
 		case <-ctx.Done():

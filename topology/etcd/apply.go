@@ -170,6 +170,10 @@ func (p *planner) put(r topology.Resource) {
 		p.after[k] = r
 	}
 	stored, exists := p.v.raw.kvs[key]
+	if v := topology.VersionOf(stored.value); exists && v > topology.ValueVersion {
+		p.mistake(k, "etcd holds a value of version %d, which a newer program wrote; upgrade this one, or delete the value first", v)
+		return
+	}
 	if exists {
 		value = topology.Merge(k.Kind, stored.value, value)
 		if same(p.v, key, r) {

@@ -28,6 +28,7 @@ func (s *Supervisor) bringUp(ctx context.Context) (*Running, *control, error) {
 	if err := s.startFleet(ctx); err != nil {
 		return nil, nil, err
 	}
+	s.settle(ctx)
 	c, err := newControl(s)
 	if err != nil {
 		return nil, nil, err
@@ -92,6 +93,40 @@ func (s *Supervisor) startFleet(ctx context.Context) error {
 		s.step("%s %s (pid %d)", c.kind, c.name, c.cmd.Process.Pid)
 	}
 	return nil
+}
+
+// settlePatience bounds the wait for the edges to agree; what is kept from an earlier run may not allow it.
+const settlePatience = 5 * time.Second
+
+// settle waits until every edge has seen every region serve, so that what is tried right after the ready line works as it
+// says. An edge is ready before it has heard of the others.
+func (s *Supervisor) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, settlePatience)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for !s.settled(ctx) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (s *Supervisor) settled(ctx context.Context) bool {
+	for _, e := range s.plan.Edges {
+		st, err := admin.Client{URL: "http://" + e.Admin, Timeout: time.Second}.Status(ctx)
+		if err != nil || len(st.Regions) < len(s.plan.Edges) {
+			return false
+		}
+		for _, r := range st.Regions {
+			if p, ok := r.Pools["mcp"]; ok && s.plan.Workers > 0 && !p.CanServe {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // restart starts a child that is not running and waits until it is ready. One that does not get ready, or for which

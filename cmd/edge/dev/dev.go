@@ -18,7 +18,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // Options are the flags of `edge dev`.
@@ -38,6 +40,9 @@ const (
 	MaxWorkers = 50
 	MaxRegions = 20
 )
+
+// Toolsets are those of the backend program, which this one does not link in; a test compares the two.
+var Toolsets = []string{"default", "conformance"}
 
 // DefaultRegions are the regions of a first start.
 const DefaultRegions = "us-east-1,eu-central-1,ap-southeast-1"
@@ -66,6 +71,9 @@ func (o Options) check() error {
 	}
 	if o.Workers < 0 || o.Workers > MaxWorkers {
 		errs = append(errs, fmt.Errorf("--workers %d is out of bounds; want 0 to %d in each region", o.Workers, MaxWorkers))
+	}
+	if !slices.Contains(Toolsets, o.Toolset) {
+		errs = append(errs, fmt.Errorf("--toolset %q is unknown; want %s", o.Toolset, strings.Join(Toolsets, " or ")))
 	}
 	if o.DataDir == "" {
 		errs = append(errs, errors.New("--data-dir is empty; want a directory"))

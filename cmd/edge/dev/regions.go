@@ -60,7 +60,7 @@ func parseRegion(item string, places map[topology.RegionID][2]float64) (*topolog
 			return nil, fmt.Errorf("--regions: %q is not a place; want NAME@LATITUDE:LONGITUDE, as in lab@52.5:13.4", item)
 		}
 	} else if !ok {
-		return nil, fmt.Errorf("--regions: where %q is is not known; write NAME@LATITUDE:LONGITUDE, as in lab@52.5:13.4", item)
+		return nil, fmt.Errorf("--regions: the place of %q is not known; write NAME@LATITUDE:LONGITUDE, as in lab@52.5:13.4", item)
 	}
 	if len(name) > maxRegionBytes {
 		return nil, fmt.Errorf("--regions: the name %.20s… has %d bytes; at most %d", name, len(name), maxRegionBytes)

@@ -23,7 +23,7 @@ func TestRegionsAreReadByNameOrWithTheirPlace(t *testing.T) {
 		{"us-east-1@-1:2", "us-east-1 -1 2", ""},
 		{"attic", "attic 1.5 -2.5", ""},
 		{"attic@3:4", "attic 3 4", ""},
-		{"atlantis", "", `where "atlantis" is is not known; write NAME@LATITUDE:LONGITUDE`},
+		{"atlantis", "", `the place of "atlantis" is not known; write NAME@LATITUDE:LONGITUDE`},
 		{"", "", "is not known"},
 		{"us-east-1,", "", "is not known"},
 		{"us-east-1,us-east-1@1:2", "", "names us-east-1 twice"},

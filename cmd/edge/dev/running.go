@@ -66,6 +66,17 @@ func (r *Running) path() string { return filepath.Join(runningDir(), strconv.Ito
 // Find returns the running `edge dev` on dataDir, or the one that was started last where dataDir is empty, or nil. Files
 // of runs that were killed are removed on the way.
 func Find(dataDir string) *Running {
+	found := findAll(dataDir)
+	if len(found) == 0 {
+		return nil
+	}
+	return slices.MaxFunc(found, func(a, b *Running) int { return cmp.Compare(a.Started.UnixNano(), b.Started.UnixNano()) })
+}
+
+// Count returns how many are running.
+func Count() int { return len(findAll("")) }
+
+func findAll(dataDir string) []*Running {
 	files, _ := filepath.Glob(filepath.Join(runningDir(), "*.json"))
 	if dataDir != "" {
 		files = []string{filepath.Join(dataDir, "running.json")}
@@ -76,10 +87,7 @@ func Find(dataDir string) *Running {
 			found = append(found, r)
 		}
 	}
-	if len(found) == 0 {
-		return nil
-	}
-	return slices.MaxFunc(found, func(a, b *Running) int { return cmp.Compare(a.Started.UnixNano(), b.Started.UnixNano()) })
+	return found
 }
 
 func readRunning(path string) *Running {
