@@ -24,8 +24,8 @@ type HTTPS struct {
 	HandshakeTimeout topology.Duration `json:"handshake_timeout,omitzero"`
 }
 
-// Certificate names the files of a certificate. They are read again when they change and on SIGHUP; a pair that can't be
-// read or does not fit keeps the one before in use.
+// Certificate names the files of a certificate. They are read again when they change: a pair that can't be read or does not
+// fit keeps the one before in use. A reload reads all of them, and is refused if one is wrong.
 type Certificate struct {
 	// Cert is the path of the certificate and its chain, in PEM. Required.
 	Cert string `json:"cert"`

@@ -36,7 +36,7 @@ func answering(answer []byte) func(*testnet.Conn) {
 // benchmarkGet sends keep-alive requests over one connection for each P and reads answers of the given body size. The
 // figures are those of client, edge and node in one process.
 func benchmarkGet(b *testing.B, size int) {
-	e := newEdge(b, func(c *Config) { c.AccessLog = nil; c.Observe = nil })
+	e := newEdge(b, func(c *Config) { c.AccessLog, c.Observe, c.MaxRequests = nil, nil, 1<<30 })
 	answer := fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", size, strings.Repeat("x", size))
 	e.rawNode("n1", "web", answering(answer))
 	request := []byte("GET /api/v1/items?page=2 HTTP/1.1\r\nHost: api.example.org\r\nUser-Agent: bench/1.0\r\nAccept: */*\r\n\r\n")
@@ -77,7 +77,7 @@ func TestAProxiedRequestAllocatesNothing(t *testing.T) {
 		{"POST", "POST /api/v1/items HTTP/1.1\r\nHost: api.example.org\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			e := newEdge(t, func(c *Config) { c.AccessLog = nil; c.Observe = nil })
+			e := newEdge(t, func(c *Config) { c.AccessLog, c.Observe, c.MaxRequests = nil, nil, 1<<30 })
 			answer := []byte("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok")
 			e.rawNode("n1", "web", answering(answer))
 			conn, request, buf := testnet.Dial(t, e.addr), []byte(c.request), make([]byte, len(answer))

@@ -3,6 +3,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"net"
 	"strings"
 	"testing"
@@ -15,13 +16,18 @@ import (
 // transports are the ways in which bytes of HTTP/1.1 can reach an edge. What must be refused must be so on all of them.
 var transports = map[string]func(t *testing.T, e *edge) *testnet.Conn{
 	"tcp": func(t *testing.T, e *edge) *testnet.Conn { return testnet.Dial(t, e.addr) },
+	"tls": func(t *testing.T, e *edge) *testnet.Conn {
+		c := testnet.Dial(t, e.secureAddr())
+		c.Conn = tls.Client(c.Conn, &tls.Config{InsecureSkipVerify: true, ServerName: "a.test"})
+		return c
+	},
 }
 
 // overEach runs f for each transport, with an edge of its own.
 func overEach(t *testing.T, f func(t *testing.T, e *edge, dial func() *testnet.Conn)) {
 	for name, connect := range transports {
 		t.Run(name, func(t *testing.T) {
-			e := newEdge(t, func(c *Config) { c.AccessLog, c.Managed = nil, []string{"X-Auth-User", "X-Authenticated-User"} })
+			e := newEdge(t, withTLS(t, "a.test"), func(c *Config) { c.AccessLog, c.Managed = nil, []string{"X-Auth-User", "X-Authenticated-User"} })
 			f(t, e, func() *testnet.Conn { return connect(t, e) })
 		})
 	}

@@ -40,11 +40,13 @@ func (r *reopener) Write(b []byte) (int, error) {
 
 // writer returns what the proxy is given for a log that goes there: nil for "off".
 func (r *reopener) writer(where string) io.Writer {
-	if where == "off" {
+	if isOff(where) {
 		return nil
 	}
 	return r
 }
+
+func isOff(where string) bool { return where == "" || where == "off" }
 
 // prepare opens what where names, so that nothing can fail any more when commit uses it. One of the two that it returns
 // must be called. The log as it was stays in use until then.
@@ -55,7 +57,7 @@ func (r *reopener) prepare(where string) (commit, abort func(), err error) {
 	switch {
 	case same:
 		return func() {}, func() {}, nil
-	case where == "off":
+	case isOff(where):
 		return func() { r.use(where, io.Discard, nil) }, func() {}, nil
 	case where == "stderr":
 		return func() { r.use(where, r.stderr, nil) }, func() {}, nil

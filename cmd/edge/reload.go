@@ -126,7 +126,10 @@ func (s *server) watchSignals(ctx context.Context) error {
 			return ctx.Err()
 		case <-hup:
 			s.reloadAndLog()
-			if err := s.access.reopen(); err != nil {
+			s.reloading.Lock()
+			err := s.access.reopen()
+			s.reloading.Unlock()
+			if err != nil {
 				s.log.Error("the access log could not be opened anew; the old file stays in use", "error", err)
 			}
 		}

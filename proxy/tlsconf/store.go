@@ -97,23 +97,20 @@ func (s *Store) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-tick.C:
-			s.reload(false)
+			s.reload()
 		}
 	}
 }
 
-// Reload loads all pairs anew. A pair that can't be loaded keeps what it had; the log says so.
-func (s *Store) Reload() { s.reload(true) }
-
-// reload loads the pairs whose files have changed, or all.
-func (s *Store) reload(all bool) {
+// reload loads the pairs whose files have changed.
+func (s *Store) reload() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	certs := append([]*tls.Certificate(nil), s.set.Load().certs...)
 	changed := false
 	for i, p := range s.pairs {
 		stamp := stampOf(p) // before reading: a write in between shows the next time
-		if stamp == s.stamp[i] && !all {
+		if stamp == s.stamp[i] {
 			continue
 		}
 		s.stamp[i] = stamp

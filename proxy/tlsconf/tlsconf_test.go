@@ -120,28 +120,28 @@ func TestChangedFilesAreLoadedAndABadPairKeepsTheOld(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := s.set.Load()
-	s.reload(false)
+	s.reload()
 	if s.set.Load() != before {
 		t.Error("unchanged files were loaded")
 	}
 	cert, key := testnet.Certificate(t, "new.test", "a.test")
 	write(t, p.Cert, cert) // with the old key
-	s.reload(false)
+	s.reload()
 	if got := shown(t, s, "a.test"); got != "a.test" || !strings.Contains(log.String(), "stays in use") || !strings.Contains(log.String(), p.Cert) {
 		t.Errorf("a pair that does not match: %s is shown; the log has %q", got, log.String())
 	}
 	log.Reset()
-	s.reload(false)
+	s.reload()
 	if log.Len() > 0 {
 		t.Errorf("the same mistake was logged twice: %q", log.String())
 	}
 	write(t, p.Key, key)
-	s.reload(false)
+	s.reload()
 	if got := shown(t, s, "a.test"); got != "new.test" {
 		t.Errorf("after the change %s is shown", got)
 	}
 	os.Remove(p.Key)
-	s.Reload()
+	s.reload()
 	if got := shown(t, s, "a.test"); got != "new.test" {
 		t.Errorf("without its file %s is shown", got)
 	}
@@ -236,7 +236,7 @@ func TestPairsCanBeExchanged(t *testing.T) {
 		t.Error(err) // and not used
 	}
 	want("b.test")
-	s.Reload() // of those that are in use
+	s.reload() // of those that are in use
 	want("b.test")
 }
 
