@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -192,4 +193,27 @@ func TestAtShutdownHTTP3RequestsUnderWayAreAnswered(t *testing.T) {
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("Run returned %v", err)
 	}
+}
+
+// TestHTTP3ComesAndGoesWithItsListener is a reload that moves TLS to another port.
+func TestHTTP3ComesAndGoesWithItsListener(t *testing.T) {
+	e := newEdge(t, withTLS(t, "a.test"), withHTTP3)
+	e.httpNode("n1", "web", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Header.Get("Via")) })
+	if _, body, err := e.h3(h3(t), "GET", "a.test", "/", nil); err != nil || body != "3.0 meridian" {
+		t.Fatalf("before: %q, %v", body, err)
+	}
+	old := e.secureAddr()
+	if err := e.change(func(c *Config) { c.ListenTLS = []string{testnet.Unused(t)} }); err != nil {
+		t.Fatal(err)
+	}
+	if _, body, err := e.h3(h3(t), "GET", "a.test", "/", nil); err != nil || body != "3.0 meridian" {
+		t.Errorf("on the new listener: %q, %v", body, err)
+	}
+	testnet.Wait(t, "the old socket to be closed", func() bool {
+		pc, err := net.ListenPacket("udp", old)
+		if err == nil {
+			pc.Close()
+		}
+		return err == nil
+	})
 }
