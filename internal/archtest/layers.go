@@ -98,6 +98,6 @@ var Meridian = Rules{
 		// WebSocket and gRPC as others write them.
 		"proxy": {"github.com/gorilla/websocket", "google.golang.org/grpc"},
 		// The tests of the programs are their clients: they ask as a resolver, an MCP client and etcdctl do.
-		"cmd": {"github.com/miekg/dns", "github.com/modelcontextprotocol/go-sdk", "github.com/quic-go/quic-go", "go.etcd.io/etcd/client/v3"},
+		"cmd": {"github.com/miekg/dns", "github.com/modelcontextprotocol/go-sdk", "go.etcd.io/etcd/client/v3"},
 	},
 }
