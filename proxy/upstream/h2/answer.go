@@ -20,9 +20,10 @@ import (
 // maxInterim bounds the 1xx answers before the final one, as in http1.
 const maxInterim = 16
 
-// put encodes one field into hbuf. wmu is held.
+// put encodes one field into hbuf. wmu is held. The encoder keeps the strings in its dynamic table for later requests, and
+// these ones are only valid until the exchange ends: hence the copies.
 func (c *conn) put(name, value string) {
-	c.henc.WriteField(hpack.HeaderField{Name: name, Value: value})
+	c.henc.WriteField(hpack.HeaderField{Name: strings.Clone(name), Value: strings.Clone(value)})
 }
 
 // writeHeaders writes hbuf as HEADERS and CONTINUATION. wmu is held; maxFrame is at least 16384 whenever it is read.

@@ -84,19 +84,11 @@ func (s *Call) RequestSent() {
 func (s *Call) Send(q *upstream.Request, _ *[]byte, timeout time.Duration) (n int, err error) {
 	c := s.c
 	end := q.Whole && len(q.Body) == 0 && len(q.Trailer) == 0
-	c.wmu.Lock()
-	if err := s.open(q.Method, end); err != nil {
-		c.wmu.Unlock()
-		return 0, err
-	}
-	c.hbuf.Reset()
-	s.encode(q)
-	c.writeHeaders(s.id, end)
-	err = c.flush()
-	c.wmu.Unlock()
-	if err != nil {
-		c.fail(err)
-		return 1, err
+	if n, err = s.sendHead(q, end); err != nil {
+		if n > 0 {
+			c.fail(err)
+		}
+		return n, err
 	}
 	if end {
 		return 1, nil
@@ -108,6 +100,21 @@ func (s *Call) Send(q *upstream.Request, _ *[]byte, timeout time.Duration) (n in
 		return 1, s.EndBody(q.Trailer, timeout)
 	}
 	return 1, nil
+}
+
+// sendHead opens the stream and sends the head. n is 0 where nothing was sent. A panic on the way leaves no lock behind:
+// all other calls of the connection would wait for it for ever.
+func (s *Call) sendHead(q *upstream.Request, end bool) (n int, err error) {
+	c := s.c
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	if err := s.open(q.Method, end); err != nil {
+		return 0, err
+	}
+	c.hbuf.Reset()
+	s.encode(q)
+	c.writeHeaders(s.id, end)
+	return 1, c.flush()
 }
 
 // open gives the call its stream: ids go out in order, so wmu is held from here until HEADERS are out.
