@@ -40,9 +40,9 @@ func (l *listener) close() {
 
 // front is what the server listens on. It can change while the server runs.
 type front struct {
-	work   sync.WaitGroup         // Serve and Drain of the listeners
-	broken chan error             // of one: the first listener that failed by itself
-	altSvc atomic.Pointer[string] // what answers over TLS say of HTTP/3; nil: nothing
+	work   sync.WaitGroup // Serve and Drain of the listeners
+	broken chan error     // of one: the first listener that failed by itself
+	altSvc atomic.Pointer[altServices]
 
 	mu        sync.Mutex // guards the fields below
 	listeners []*listener
@@ -111,17 +111,10 @@ func closeAll(ls []*listener) {
 	}
 }
 
-// announce has answers over TLS say where HTTP/3 is spoken: on the first of the ports.
+// announce has answers over TLS say where HTTP/3 is spoken.
 func (f *front) announce() {
-	for _, l := range f.listeners {
-		if l.pc != nil {
-			_, port, _ := net.SplitHostPort(l.pc.LocalAddr().String())
-			said := `h3=":` + port + `"; ma=86400`
-			f.altSvc.Store(&said)
-			return
-		}
-	}
-	f.altSvc.Store(nil)
+	a := altServicesOf(f.listeners)
+	f.altSvc.Store(&a)
 }
 
 // start begins to serve all listeners.
@@ -150,9 +143,9 @@ func (f *front) serveLocked(s *Server, l *listener) {
 		}
 	}
 	if l.pc != nil {
-		l.http3 = http3.NewServer(s.http3Config(s.live.Load()))
+		l.http3 = http3.NewServer(s.policy(s.live.Load()), s.keys)
 		f.work.Go(func() {
-			if err := l.http3.Serve(l.pc); !errors.Is(err, http.ErrServerClosed) {
+			if err := l.http3.Serve(l.pc, s.cfg.TLS.TLS()); !errors.Is(err, http.ErrServerClosed) {
 				failed(fmt.Errorf("HTTP/3: %w", err))
 			}
 		})
@@ -188,6 +181,7 @@ func (f *front) http3Stats() http3.Stats {
 			st := l.http3.Stats()
 			sum.Open += st.Open
 			sum.Requests += st.Requests
+			sum.Shed += st.Shed
 		}
 	}
 	return sum
@@ -228,7 +222,9 @@ func (s *Server) drainListener(l *listener) {
 	ending.Wait()
 	if l.http3 != nil {
 		s.front.mu.Lock()
-		s.front.gone.Requests += l.http3.Stats().Requests
+		st := l.http3.Stats()
+		s.front.gone.Requests += st.Requests
+		s.front.gone.Shed += st.Shed
 		s.front.mu.Unlock()
 	}
 	if cut += cut3; cut > 0 {

@@ -49,7 +49,7 @@ func newMetrics(set *metrics.Set, s *Server) *proxyMetrics {
 	m.nodeCut = set.GetOrCreateCounter("meridian_http_drain_cut_requests_total")
 	gauge := func(name string, f func() float64) { set.GetOrCreateGauge(name, f) }
 	gauge("meridian_http_requests_in_flight", func() float64 { return float64(m.inFlight.Load()) })
-	gauge("meridian_http_tunnels_open", func() float64 { return float64(s.tunnels.count()) })
+	gauge("meridian_http_tunnels_open", func() float64 { return float64(s.tunnels.Load()) })
 	gauge("meridian_http_connections", func() float64 { return float64(s.engine.Stats().Open) })
 	gauge("meridian_http_connections_accepted_total", func() float64 { return float64(s.engine.Stats().Accepted) })
 	gauge("meridian_http_connections_shed_total", func() float64 { return float64(s.engine.Stats().Shed) })

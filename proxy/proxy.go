@@ -28,8 +28,10 @@ import (
 	"meridian/balancer"
 	"meridian/health"
 	"meridian/mcp"
+	"meridian/proxy/census"
 	"meridian/proxy/http1"
 	"meridian/proxy/http2"
+	"meridian/proxy/http3"
 	"meridian/proxy/tlsconf"
 	"meridian/proxy/upstream"
 	"meridian/proxy/upstream/h2"
@@ -75,19 +77,23 @@ type Config struct {
 	HeadTimeout time.Duration
 	// IdleTimeout is how long a client's connection may wait for its next request. Zero: 60s.
 	IdleTimeout time.Duration
-	// MinBodyRate is how many bytes per second a request's body must bring. Zero: 500. Negative: none. See http1.Config.
+	// MinBodyRate is how many bytes per second a request's body must bring. Zero: 500. Negative: none. See policy.Policy.
 	MinBodyRate int
+	// BodyWindow is the waiting over which that is demanded. Zero: 20s.
+	BodyWindow time.Duration
 	// WriteTimeout bounds the time in which a client takes what is written to it. Zero: 30s.
 	WriteTimeout time.Duration
 	// MaxRequests bounds the requests of one client connection. Zero: 10000.
 	MaxRequests int
+	// MaxStreams bounds the requests of a client connection at one time, in HTTP/2 and 3. Zero: 100.
+	MaxStreams int
 	// RetryPercent is how many of 100 requests under way to a pool may be retries of what was sent. Zero: 20.
 	RetryPercent int
 	// MinRetries is how many may be so however few are under way. Zero: 3.
 	MinRetries int
 	// MaxKeptBody is up to which size a request's body is kept for another try. Zero: 64 KiB, nearly all MCP and API calls.
 	MaxKeptBody int
-	// MaxConnections bounds the clients' connections. Zero: 16384.
+	// MaxConnections bounds the clients' connections over all listeners and protocols. Zero: 16384.
 	MaxConnections int
 	// MaxConnectionsPerAddress bounds those of one client address. Zero: 4096.
 	MaxConnectionsPerAddress int
@@ -123,7 +129,9 @@ type Server struct {
 	log      *accessLog
 	metrics  *proxyMetrics
 	relays   registry
-	tunnels  tunnels
+	tunnels  atomic.Int64 // that are open
+	places   *census.Census
+	keys     *http3.Keys
 	front    front
 	via      via
 	stopping atomic.Bool
@@ -143,12 +151,16 @@ func New(c Config) (*Server, error) {
 	c = c.withDefaults()
 	s := &Server{
 		cfg:      c,
+		places:   census.New(),
+		keys:     http3.NewKeys(),
 		upstream: upstream.NewPool(upstream.Config{IdleTimeout: c.UpstreamIdle, Limits: c.Limits}),
 		h2:       h2.NewPool(h2.Config{IdleTimeout: c.UpstreamIdle, Limits: c.Limits}),
 	}
 	s.live.Store(&c)
-	s.engine = http1.NewServer(s.http1Config(&c))
-	s.http2 = http2.NewServer(s.http2Config(&c))
+	p := s.policy(&c)
+	s.engine = http1.NewServer(p)
+	s.engine.OnHTTP2(s.serveHTTP2)
+	s.http2 = http2.NewServer(p)
 	s.log = newAccessLog(c.AccessLog)
 	s.metrics = newMetrics(c.Metrics, s)
 	s.relays.init()
@@ -199,7 +211,7 @@ func (c Config) withDefaults() Config {
 
 // serveHTTP2 serves a connection on which HTTP/2 is spoken.
 func (s *Server) serveHTTP2(h http1.Handover) {
-	s.http2.Serve(h.Conn, h.Read, http2.Peer{Addr: h.Client, Scheme: h.Scheme, ServerName: h.ServerName, OnLeave: h.OnLeave})
+	s.http2.Serve(h.Conn, h.Read, http2.Peer{Addr: h.Client, Listener: h.Listener, Scheme: h.Scheme, ServerName: h.ServerName, OnLeave: h.OnLeave})
 }
 
 // panicked logs a handler's panic: it is a fault of ours that cost one request.

@@ -7,9 +7,7 @@ import (
 	"io"
 	"slices"
 
-	"meridian/proxy/http1"
-	"meridian/proxy/http2"
-	"meridian/proxy/http3"
+	"meridian/proxy/policy"
 )
 
 // Change is another configuration that has been prepared: its new addresses are bound. Commit puts it in force, which
@@ -55,11 +53,12 @@ func (s *Server) Prepare(c Config) (*Change, error) {
 func (c *Change) Commit() {
 	s := c.s
 	s.live.Store(&c.config)
-	s.engine.Reconfigure(s.http1Config(&c.config))
-	s.http2.Reconfigure(s.http2Config(&c.config))
-	for _, l := range c.next {
+	p := s.policy(&c.config)
+	s.engine.Reconfigure(p)
+	s.http2.Reconfigure(p)
+	for _, l := range slices.Concat(c.next, c.removed) {
 		if l.http3 != nil {
-			l.http3.Reconfigure(s.http3Config(&c.config))
+			l.http3.Reconfigure(p)
 		}
 	}
 	s.upstream.SetLimits(c.config.Limits)
@@ -71,32 +70,12 @@ func (c *Change) Commit() {
 // Abort undoes Prepare.
 func (c *Change) Abort() { closeAll(c.added) }
 
-// http1Config is what the engine of HTTP/1, which accepts all connections, needs to know of c.
-func (s *Server) http1Config(c *Config) http1.Config {
-	return http1.Config{
-		Handler: s.handle, Limits: c.Limits, HeadTimeout: c.HeadTimeout, IdleTimeout: c.IdleTimeout,
-		MinBodyRate: c.MinBodyRate, WriteTimeout: c.WriteTimeout, MaxRequests: c.MaxRequests,
-		MaxConnections: c.MaxConnections, MaxConnectionsPerAddress: c.MaxConnectionsPerAddress,
-		HandshakeTimeout: c.HandshakeTimeout, HTTP2: s.serveHTTP2,
-		Refused: s.refused, Panicked: s.panicked,
-	}
-}
-
-// http2Config is the same for HTTP/2.
-func (s *Server) http2Config(c *Config) http2.Config {
-	return http2.Config{
-		Handler: s.handle, Limits: c.Limits, HeadTimeout: c.HeadTimeout, IdleTimeout: c.IdleTimeout,
-		MinBodyRate: c.MinBodyRate, WriteTimeout: c.WriteTimeout, MaxRequests: c.MaxRequests,
-		Refused: s.refused, Panicked: s.panicked,
-	}
-}
-
-// http3Config is the same for HTTP/3, which counts the connections of each listener by itself.
-func (s *Server) http3Config(c *Config) http3.Config {
-	return http3.Config{
-		Handler: s.handle, TLS: s.cfg.TLS.TLS(), Limits: c.Limits, IdleTimeout: c.IdleTimeout, HandshakeTimeout: c.HandshakeTimeout,
-		MinBodyRate: c.MinBodyRate, WriteTimeout: c.WriteTimeout,
-		MaxConnections: c.MaxConnections, MaxConnectionsPerAddress: c.MaxConnectionsPerAddress,
+// policy is what c demands of clients, for all engines and listeners.
+func (s *Server) policy(c *Config) policy.Policy {
+	return policy.Policy{
+		Handler: s.handle, Limits: c.Limits, HandshakeTimeout: c.HandshakeTimeout, HeadTimeout: c.HeadTimeout, IdleTimeout: c.IdleTimeout,
+		MinBodyRate: c.MinBodyRate, BodyWindow: c.BodyWindow, WriteTimeout: c.WriteTimeout, MaxRequests: c.MaxRequests, MaxStreams: c.MaxStreams,
+		MaxConnections: c.MaxConnections, MaxConnectionsPerAddress: c.MaxConnectionsPerAddress, Census: s.places,
 		Refused: s.refused, Panicked: s.panicked,
 	}
 }

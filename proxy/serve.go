@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Run serves until ctx ends and then stops: Stopping is called; for Grace all goes on, but answers end their connections;
-// then nothing new is taken and what is under way may end; at Deadline it is cut. It returns ctx's error, or that of a
+// Run serves until ctx ends and then stops: Stopping is called; for Grace all goes on as before;
+// then nothing new is taken, clients are told, and what is under way may end; at Deadline it is cut. It returns ctx's error, or that of a
 // listener that broke, when everything that it started has ended.
 func (s *Server) Run(ctx context.Context) error {
 	helpers, stopHelpers := context.WithCancel(context.Background()) // they must outlive the last request
@@ -36,6 +36,7 @@ func (s *Server) Run(ctx context.Context) error {
 		err = fmt.Errorf("accept: %w", err)
 	}
 	s.stopping.Store(true)
+	s.engine.LastAnswers(s.live.Load().Quiet) // also for what is still accepted
 	s.front.close()
 	s.finishRequests()
 	s.front.work.Wait()
@@ -44,22 +45,21 @@ func (s *Server) Run(ctx context.Context) error {
 	return err
 }
 
-// grace goes on serving for Config.Grace.
+// grace goes on serving for Config.Grace: who sends clients here learns meanwhile that the edge leaves, and those that are
+// told to reconnect after it don't come back.
 func (s *Server) grace() {
-	c := s.live.Load()
-	s.engine.LastAnswers(c.IdleTimeout)
-	s.http2.Leave()
 	s.cfg.Stopping()
-	if c.Grace > 0 {
+	if c := s.live.Load(); c.Grace > 0 {
 		time.Sleep(c.Grace)
 	}
 }
 
+// finishRequests has every connection end: HTTP/1's with its next answer, by Connection: close, HTTP/2's and 3's by GOAWAY,
+// WebSockets by 1001; those without a request after Quiet.
 func (s *Server) finishRequests() {
 	c := s.live.Load()
 	ctx, cancel := context.WithTimeout(context.Background(), c.Deadline)
 	defer cancel() // after the wait for HTTP/3
-	s.tunnels.end(min(shutdownGoodbye, c.Deadline))
 	s.http2.Stop(c.Quiet)
 	var ending sync.WaitGroup
 	defer ending.Wait()

@@ -97,22 +97,37 @@ func TestConnectionsAboveTheLimitAreTurnedAway(t *testing.T) {
 	}
 }
 
-func TestDuringGraceNewConnectionsAreServedAndTold(t *testing.T) {
-	begun := make(chan struct{})
+// TestDuringGraceAllGoesOnAndThenClientsAreTold holds on to one connection from before the stop to the end.
+func TestDuringGraceAllGoesOnAndThenClientsAreTold(t *testing.T) {
+	begun, answer := make(chan struct{}), make(chan struct{})
 	e := newEdge(t, func(c *Config) { c.Grace = 300 * time.Millisecond; c.Stopping = func() { close(begun) } })
-	e.httpNode("n1", "web", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok") })
+	e.httpNode("n1", "web", func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			<-answer
+		}
+		io.WriteString(w, "ok")
+	})
 	ended := make(chan error, 1)
 	go func() { ended <- e.stop() }()
 	<-begun
 	c := testnet.Dial(t, e.addr)
 	c.Send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
+	if got := c.ReadUntil("ok"); !strings.HasSuffix(got, "ok") || !e.s.stopping.Load() && strings.Contains(got, "Connection: close\r\n") {
+		t.Errorf("during grace: got %q", got)
+	}
+	c.Send("GET /slow HTTP/1.1\r\nHost: a.test\r\n\r\n")
+	testnet.Wait(t, "the end of grace", func() bool {
+		nc, err := net.DialTimeout("tcp", e.addr, time.Second)
+		if err == nil {
+			nc.Close()
+		}
+		return err != nil
+	})
+	close(answer)
 	if got, clean := c.ReadAll(); !strings.HasSuffix(got, "ok") || !strings.Contains(got, "Connection: close\r\n") || !clean {
-		t.Errorf("got %q", got)
+		t.Errorf("after grace: got %q", got)
 	}
 	<-ended
-	if _, err := net.DialTimeout("tcp", e.addr, time.Second); err == nil {
-		t.Error("after the stop a connection is still taken")
-	}
 }
 
 func TestAPanicCostsOneRequestAndGivesEverythingBack(t *testing.T) {

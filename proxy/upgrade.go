@@ -3,7 +3,6 @@
 package proxy
 
 import (
-	"sync"
 	"time"
 
 	"meridian/health"
@@ -19,48 +18,6 @@ const (
 	shutdownGoodbye = 5 * time.Second
 	cutGoodbye      = time.Second
 )
-
-// tunnels are those that are open, to be told of the edge's end.
-type tunnels struct {
-	mu      sync.Mutex // guards the fields below
-	open    map[*tunnel.Tunnel]struct{}
-	ending  bool
-	goodbye time.Duration
-}
-
-func (g *tunnels) add(t *tunnel.Tunnel) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.open == nil {
-		g.open = map[*tunnel.Tunnel]struct{}{}
-	}
-	g.open[t] = struct{}{}
-	if g.ending {
-		t.GoAway(g.goodbye)
-	}
-}
-
-func (g *tunnels) remove(t *tunnel.Tunnel) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	delete(g.open, t)
-}
-
-func (g *tunnels) count() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return len(g.open)
-}
-
-// end tells all tunnels, and those that are opened later, to end within the time.
-func (g *tunnels) end(within time.Duration) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.ending, g.goodbye = true, within
-	for t := range g.open {
-		t.GoAway(within)
-	}
-}
 
 // askedUpgrade returns the protocol that the request asks to switch to, if its connection and its pool can.
 func (r *relay) askedUpgrade() string {
@@ -118,8 +75,10 @@ func (r *relay) runTunnel(t *tunnel.Tunnel, fromClient, fromNode []byte) {
 	r.lease.Stream()
 	r.leaveBudget()
 	r.metrics.tunnels.Inc()
-	r.s.tunnels.add(t)
-	defer r.s.tunnels.remove(t)
+	r.s.tunnels.Add(1)
+	defer r.s.tunnels.Add(-1)
+	s := r.s // r is used again when this has ended
+	r.x.Reply.(exchange.Switcher).OnLeave(func() { t.GoAway(min(shutdownGoodbye, s.live.Load().Deadline)) })
 	r.mu.Lock()
 	r.tunnel = t
 	r.mu.Unlock()

@@ -74,8 +74,8 @@ func TestAWebSocketEchoesMessagesOfAllSizes(t *testing.T) {
 			t.Fatalf("of %d bytes %d came back, %v", n, len(got), err)
 		}
 	}
-	if l := e.table.Load("n1"); l.Streams != 1 || l.InFlight != 0 || e.s.tunnels.count() != 1 {
-		t.Errorf("while it is open the node has %+v, the server %d tunnels", l, e.s.tunnels.count())
+	if l := e.table.Load("n1"); l.Streams != 1 || l.InFlight != 0 || e.s.tunnels.Load() != 1 {
+		t.Errorf("while it is open the node has %+v, the server %d tunnels", l, e.s.tunnels.Load())
 	}
 	c.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseNormalClosure, ""), time.Now().Add(testnet.Patience))
 	if _, _, err := c.ReadMessage(); !websocket.IsCloseError(err, websocket.CloseNormalClosure) {
@@ -264,7 +264,7 @@ func TestATunnelIsHeldBackByItsSlowSide(t *testing.T) {
 	})
 	go func() {
 		defer close(start)
-		testnet.Wait(t, "the tunnel", func() bool { return e.s.tunnels.count() == 1 })
+		testnet.Wait(t, "the tunnel", func() bool { return e.s.tunnels.Load() == 1 })
 	}()
 	<-start
 	select {
@@ -339,7 +339,7 @@ func TestGoingAwayIsSaidBehindTheFrameThatIsOnItsWay(t *testing.T) {
 func TestACutTunnelOfAnotherProtocolEndsAtOnce(t *testing.T) {
 	e := newEdge(t)
 	c := openRaw(t, e, askOther, agreeOther, func(c *testnet.Conn) { c.ReadAll() })
-	testnet.Wait(t, "the tunnel", func() bool { return e.s.tunnels.count() == 1 })
+	testnet.Wait(t, "the tunnel", func() bool { return e.s.tunnels.Load() == 1 })
 	e.drainNode("n1", true)
 	e.table.Cut("n1")
 	e.s.CutNode("n1")

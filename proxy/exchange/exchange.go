@@ -38,6 +38,8 @@ type Exchange struct {
 	ClientIP string
 	// ServerName is the host that the TLS handshake named (RFC 6066, section 3), "" if it named none or there was none.
 	ServerName string
+	// Listener is the address that the client's connection was accepted on, as it was bound.
+	Listener netip.AddrPort
 	// Memo is the handler's to keep something in from one request of a connection to the next. Nil where requests of a connection
 	// are handled at the same time.
 	Memo *Memo

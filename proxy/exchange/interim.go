@@ -22,4 +22,7 @@ type Switcher interface {
 	// that were read from it behind the request. It is valid, and has to be used, within the handler; the engine closes it
 	// afterwards. The client must not be watched. No other method of the Reply may be called then.
 	Switch(h Header) (conn net.Conn, read []byte, err error)
+	// OnLeave has f called when the connection is to end, because the server or its listener does. It may be called at once,
+	// by any goroutine and more than once, also after the handler has returned.
+	OnLeave(f func())
 }

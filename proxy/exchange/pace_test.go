@@ -24,7 +24,7 @@ func TestABodyMustKeepItsPace(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var p Pace
-			p.Reset(c.rate)
+			p.Reset(c.rate, 0)
 			began := time.Unix(0, 0)
 			now := began
 			for range 1000 {

@@ -186,7 +186,7 @@ func (c *conn) serveOne(received time.Time) bool {
 		Request: c.head.Request, Body: (*requestBody)(c), Reply: (*reply)(c),
 		Client: c.p.client, ClientIP: c.clientIP, Received: received, Memo: &c.memo,
 	}
-	c.x.Scheme, c.x.ServerName = c.p.scheme(), c.p.serverName
+	c.x.Scheme, c.x.ServerName, c.x.Listener = c.p.scheme(), c.p.serverName, c.p.feed.addr
 	c.handle()
 	c.watch.disarm(c)
 	return c.finish()
@@ -195,7 +195,7 @@ func (c *conn) serveOne(received time.Time) bool {
 // readRequest reads a head. The head's timeout runs from its first byte.
 func (c *conn) readRequest(received time.Time) error {
 	f := headFinder{limits: c.s.config().Limits}
-	c.r.max = c.s.config().readerBytes() // it may have been raised meanwhile
+	c.r.max = readerBytes(c.s.config()) // it may have been raised meanwhile
 	skipped, timed := false, false
 	for {
 		if !skipped {

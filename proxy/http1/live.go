@@ -5,6 +5,7 @@ package http1
 import (
 	"context"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,30 +15,15 @@ import (
 func (s *Server) config() *Config { return s.live.Load() }
 
 // readerBytes is how large a connection's buffer may get.
-func (c *Config) readerBytes() int { return max(c.HeadBytes, maxTrailerBytes) + bufferBytes }
+func readerBytes(c *Config) int { return max(c.HeadBytes, maxTrailerBytes) + bufferBytes }
 
-// Reconfigure puts other limits and timeouts in force, for open connections from their next request on. Handler, HTTP2,
-// Refused and Panicked stay as they are where c has none. Connections above a lowered bound are not cut. Safe for concurrent use.
-func (s *Server) Reconfigure(c Config) {
-	old := s.config()
-	if c.Handler == nil {
-		c.Handler = old.Handler
-	}
-	if c.HTTP2 == nil {
-		c.HTTP2 = old.HTTP2
-	}
-	if c.Refused == nil {
-		c.Refused = old.Refused
-	}
-	if c.Panicked == nil {
-		c.Panicked = old.Panicked
-	}
-	c = c.withDefaults()
-	s.live.Store(&c)
-}
+// Reconfigure puts other limits and timeouts in force, for open connections from their next request on. What c leaves open stays:
+// see policy.Live. Connections above a lowered bound are not cut. Safe for concurrent use.
+func (s *Server) Reconfigure(c Config) { s.live.Store(c) }
 
 // feed is what one listener has brought.
 type feed struct {
+	addr    netip.AddrPort // of the listener
 	closing atomic.Bool    // its connections end with their next answer
 	wg      sync.WaitGroup // of its connections
 }
@@ -48,7 +34,7 @@ func (s *Server) feedOf(ln net.Listener) *feed {
 	defer s.mu.Unlock()
 	f := s.fed[ln]
 	if f == nil {
-		f = &feed{}
+		f = &feed{addr: addrPort(ln.Addr())}
 		s.fed[ln] = f
 	}
 	return f

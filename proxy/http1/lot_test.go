@@ -20,13 +20,13 @@ import (
 )
 
 // serveTCP runs a server on loopback until the test ends, and returns its address.
-func serveTCP(t testing.TB, c Config) (*Server, string) {
+func serveTCP(t testing.TB, c Config, http2 ...func(Handover)) (*Server, string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, done := NewServer(c), make(chan error, 1)
+	s, done := newServer(c, http2), make(chan error, 1)
 	go func() { done <- s.Serve(ln) }()
 	t.Cleanup(func() {
 		ln.Close()

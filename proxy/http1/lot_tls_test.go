@@ -98,12 +98,12 @@ func TestShutdownEndsAndCutsConnectionsOfTLS(t *testing.T) {
 }
 
 func TestHTTP2IsHandedOverAfterBeingParked(t *testing.T) {
-	s, addr := serveTCP(t, Config{Handler: echo, HTTP2: func(h Handover) {
+	s, addr := serveTCP(t, Config{Handler: echo}, func(h Handover) {
 		b := make([]byte, len(preface)+1-len(h.Read))
 		io.ReadFull(h.Conn, b)
 		io.WriteString(h.Conn, string(h.Read)+string(b))
 		h.Conn.Close()
-	}})
+	})
 	c := testnet.Dial(t, addr)
 	waitParked(t, s, 1)
 	c.Send(string(preface[:7]))

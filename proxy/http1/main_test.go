@@ -45,9 +45,18 @@ func (p *pipes) dial(t testing.TB) net.Conn {
 	return c
 }
 
+// newServer returns a server that hands HTTP/2 to http2, if that is given.
+func newServer(c Config, http2 []func(Handover)) *Server {
+	s := NewServer(c)
+	for _, f := range http2 {
+		s.OnHTTP2(f)
+	}
+	return s
+}
+
 // start runs a server on pipes until the test ends.
-func start(t testing.TB, c Config) (*Server, *pipes) {
-	s, p := NewServer(c), &pipes{make(chan net.Conn), make(chan struct{})}
+func start(t testing.TB, c Config, http2 ...func(Handover)) (*Server, *pipes) {
+	s, p := newServer(c, http2), &pipes{make(chan net.Conn), make(chan struct{})}
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(p) }()
 	t.Cleanup(func() {

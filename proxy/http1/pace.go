@@ -17,7 +17,8 @@ func (c *conn) paceBody() {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.pace.Reset(c.s.config().MinBodyRate)
+	p := c.s.config()
+	c.pace.Reset(p.MinBodyRate, p.BodyWindow)
 	c.answering = false
 }
 
@@ -51,7 +52,7 @@ func (c *conn) easeBody() {
 			c.nc.SetReadDeadline(past)
 		}
 	}
-	c.pace.Reset(0)
+	c.pace.Reset(0, 0)
 }
 
 // paced notes what a read of the body has brought, and says what is wrong if it took too long.
@@ -62,7 +63,8 @@ func (c *conn) paced(n int, err error) error {
 		c.pace.Got(n, time.Now())
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) && c.pace.TooSlow() && !c.stopped.Load() {
-		return refuse(408, "the request's body came with less than %d bytes per second over %s", c.s.config().MinBodyRate, exchange.PaceWindow)
+		p := c.s.config()
+		return refuse(408, "the request's body came with less than %d bytes per second over %s", p.MinBodyRate, p.BodyWindow)
 	}
 	return err
 }

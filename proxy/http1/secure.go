@@ -30,6 +30,8 @@ type Handover struct {
 	Read []byte
 	// Client is the peer.
 	Client netip.AddrPort
+	// Listener is the address that it was accepted on, as it was bound.
+	Listener netip.AddrPort
 	// Scheme is "https" if the connection has TLS, else "http". ServerName is what its handshake named.
 	Scheme, ServerName string
 	// OnLeave takes what is to be called when the connection is to end, for the server's or its listener's end: once nothing
@@ -37,8 +39,8 @@ type Handover struct {
 	OnLeave func(func(quiet time.Duration))
 }
 
-// ServeTLS is Serve for connections that begin with a TLS handshake. conf must not be changed; it may offer "h2" only if
-// Config.HTTP2 is set.
+// ServeTLS is Serve for connections that begin with a TLS handshake. conf must not be changed; it may offer "h2" only after
+// OnHTTP2.
 func (s *Server) ServeTLS(ln net.Listener, conf *tls.Config) error {
 	return s.serve(&tlsListener{ln, conf}, s.feedOf(ln))
 }
@@ -79,8 +81,8 @@ func (p *peer) shake() awaited {
 
 // toHTTP2 has the connection served as HTTP/2 until it ends. Nothing of HTTP/1 is held meanwhile.
 func (p *peer) toHTTP2(read []byte) {
-	p.s.config().HTTP2(Handover{
-		Conn: p.nc, Read: read, Client: p.client, Scheme: p.scheme(), ServerName: p.serverName, OnLeave: p.onLeave,
+	p.s.http2(Handover{
+		Conn: p.nc, Read: read, Client: p.client, Scheme: p.scheme(), ServerName: p.serverName, Listener: p.feed.addr, OnLeave: p.onLeave,
 	})
 }
 
@@ -90,7 +92,7 @@ var preface = []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 // awaitPreface looks at the first bytes of a connection without TLS: asHTTP2 says that they are HTTP/2's, arrived that
 // they are not. On TLS the handshake chooses.
 func (c *conn) awaitPreface(received time.Time) awaited {
-	if c.s.config().HTTP2 == nil || c.p.tls != nil {
+	if c.s.http2 == nil || c.p.tls != nil {
 		return arrived
 	}
 	timed := false

@@ -25,13 +25,13 @@ func serverTLS(t testing.TB) *tls.Config {
 }
 
 // startTLS runs a server on TLS until the test ends and returns its address.
-func startTLS(t testing.TB, c Config) string {
-	_, addr := serveTLS(t, c)
+func startTLS(t testing.TB, c Config, http2 ...func(Handover)) string {
+	_, addr := serveTLS(t, c, http2...)
 	return addr
 }
 
-func serveTLS(t testing.TB, c Config) (*Server, string) {
-	s, _ := start(t, c) // it is shut down with the test
+func serveTLS(t testing.TB, c Config, http2 ...func(Handover)) (*Server, string) {
+	s, _ := start(t, c, http2...) // it is shut down with the test
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -114,18 +114,18 @@ func TestHTTP2IsHandedOver(t *testing.T) {
 	hello := string(preface) + "more"
 	var c Config
 	c.Handler = echo
-	c.HTTP2 = func(h Handover) {
+	over := func(h Handover) {
 		b := make([]byte, len(hello)-len(h.Read))
 		io.ReadFull(h.Conn, b)
 		io.WriteString(h.Conn, h.Scheme+" "+h.ServerName+" "+string(h.Read)+string(b))
 		h.Conn.Close()
 	}
-	conn := dialTLS(t, startTLS(t, c), "h2")
+	conn := dialTLS(t, startTLS(t, c, over), "h2")
 	io.WriteString(conn, hello)
 	if got, _ := io.ReadAll(conn); string(got) != "https a.test "+hello {
 		t.Errorf("by TLS: got %q", got)
 	}
-	_, p := start(t, c)
+	_, p := start(t, c, over)
 	for at := 1; at < len(hello); at++ {
 		conn := p.dial(t)
 		sent := make(chan struct{})

@@ -14,75 +14,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"meridian/proxy/exchange"
+	"meridian/proxy/policy"
 )
 
-// Config is what a Server needs. Its zero value but for Handler works.
-type Config struct {
-	// Handler answers the requests.
-	Handler exchange.Handler
-	// Limits bound a request's head.
-	Limits
-	// HeadTimeout bounds the time for a head, and for a new connection's first byte. Zero: 10s.
-	HeadTimeout time.Duration
-	// IdleTimeout is how long a connection may wait for its next request. Zero: 60s.
-	IdleTimeout time.Duration
-	// BodyTimeout bounds the silence within a request's body until the handler sets another. Zero: 60s.
-	BodyTimeout time.Duration
-	// WriteTimeout bounds the time in which a client takes what is written to it. Zero: 30s.
-	WriteTimeout time.Duration
-	// HandshakeTimeout bounds the handshake of a connection that ServeTLS has accepted. Zero: 10s.
-	HandshakeTimeout time.Duration
-	// HTTP2 serves a connection that speaks HTTP/2: one whose TLS handshake has chosen that, or that begins with HTTP/2's
-	// preface, which RFC 9113, section 3.3 calls prior knowledge. It closes the connection and returns when that has ended.
-	// Nil: HTTP/2 is not spoken.
-	HTTP2 func(Handover)
-	// MinBodyRate is how many bytes per second a request's body must bring, over each 20s of waiting for it, until the answer has
-	// begun; else: 408. Zero: 500. Negative: none.
-	MinBodyRate int
-	// MaxRequests bounds the requests of one connection, which ends after the last. Zero: 10000.
-	MaxRequests int
-	// MaxConnections bounds the connections: one with a request under way has a goroutine and some 20 KiB, one that waits
-	// about 1 KiB (where there is no epoll: 10 KiB). Those above are answered 503 and closed. Zero: 16384.
-	MaxConnections int
-	// MaxConnectionsPerAddress bounds those of one client address. Zero: 4096.
-	MaxConnectionsPerAddress int
-	// Refused is told of each request that is refused for its form. Nil: nobody is.
-	Refused func(client netip.AddrPort, r *Refusal)
-	// Panicked is told of a handler's panic. Nil: nobody is.
-	Panicked func(v any, stack []byte)
-}
-
-func (c Config) withDefaults() Config {
-	c.Limits = c.Limits.WithDefaults()
-	for _, d := range []struct {
-		v   *time.Duration
-		def time.Duration
-	}{{&c.HeadTimeout, 10 * time.Second}, {&c.HandshakeTimeout, 10 * time.Second}, {&c.IdleTimeout, time.Minute}, {&c.BodyTimeout, time.Minute}, {&c.WriteTimeout, 30 * time.Second}} {
-		if *d.v <= 0 {
-			*d.v = d.def
-		}
-	}
-	if c.MinBodyRate == 0 {
-		c.MinBodyRate = 500
-	}
-	if c.MaxRequests <= 0 {
-		c.MaxRequests = 10000
-	}
-	if c.MaxConnections <= 0 {
-		c.MaxConnections = 16384
-	}
-	if c.MaxConnectionsPerAddress <= 0 {
-		c.MaxConnectionsPerAddress = 4096
-	}
-	if c.Refused == nil {
-		c.Refused = func(netip.AddrPort, *Refusal) {}
-	}
-	if c.Panicked == nil {
-		c.Panicked = func(any, []byte) {}
-	}
-	return c
-}
+// Config is what a Server needs: what holds for all engines.
+type Config = policy.Policy
 
 // Stats counts what a Server has done.
 type Stats struct {
@@ -93,7 +29,8 @@ type Stats struct {
 // Server speaks HTTP/1.1 and 1.0 with clients. A connection with a request under way has a goroutine; one that waits for a
 // request has none on Linux, where one goroutine waits for all of them. Shutdown waits for all of these.
 type Server struct {
-	live    atomic.Pointer[Config] // in force; Reconfigure replaces it
+	live    policy.Live // in force; Reconfigure replaces it
+	http2   func(Handover)
 	closing atomic.Bool
 	calm    atomic.Int64 // nanoseconds that a waiting connection is given while closing
 
@@ -102,7 +39,6 @@ type Server struct {
 	wg    sync.WaitGroup // of the connections
 	mu    sync.Mutex     // guards the fields below
 	conns map[*peer]struct{}
-	from  map[netip.Addr]int // connections by client address
 	fed   map[net.Listener]*feed
 	ended bool // no new connection is taken
 
@@ -112,11 +48,15 @@ type Server struct {
 
 // NewServer returns a server that starts nothing.
 func NewServer(c Config) *Server {
-	s := &Server{conns: map[*peer]struct{}{}, from: map[netip.Addr]int{}, fed: map[net.Listener]*feed{}}
-	c = c.withDefaults()
-	s.live.Store(&c)
+	s := &Server{conns: map[*peer]struct{}{}, fed: map[net.Listener]*feed{}}
+	s.live.Store(c)
 	return s
 }
+
+// OnHTTP2 has f serve the connections that speak HTTP/2: those whose TLS handshake has chosen that, or that begin with
+// HTTP/2's preface, which RFC 9113, section 3.3 calls prior knowledge. f closes the connection and returns when that has
+// ended. Without it HTTP/2 is not spoken. Call it before the first Serve.
+func (s *Server) OnHTTP2(f func(Handover)) { s.http2 = f }
 
 // Stats returns the counts.
 func (s *Server) Stats() Stats {
@@ -157,15 +97,18 @@ func (s *Server) start(nc net.Conn, f *feed) {
 		p.fd, p.lot = fd, &s.lot
 	}
 	cfg := s.config()
+	if !cfg.Census.Enter(p.client.Addr(), cfg.MaxConnections, cfg.MaxConnectionsPerAddress) {
+		s.turnAway(nc)
+		return
+	}
 	s.mu.Lock()
-	if s.ended || len(s.conns) >= cfg.MaxConnections || s.from[p.client.Addr()] >= cfg.MaxConnectionsPerAddress {
+	if s.ended {
 		s.mu.Unlock()
-		s.shed.Add(1)
-		shed(nc)
+		cfg.Census.Leave(p.client.Addr())
+		s.turnAway(nc)
 		return
 	}
 	s.conns[p] = struct{}{}
-	s.from[p.client.Addr()]++
 	f.wg.Add(1)
 	s.wg.Add(1) // under the lock, so that Shutdown, which sets ended, waits for it
 	s.mu.Unlock()
@@ -176,14 +119,15 @@ func (s *Server) start(nc net.Conn, f *feed) {
 func (s *Server) forget(p *peer) {
 	s.mu.Lock()
 	delete(s.conns, p)
-	if a := p.client.Addr(); s.from[a] > 1 {
-		s.from[a]--
-	} else {
-		delete(s.from, a)
-	}
 	s.mu.Unlock()
+	s.config().Census.Leave(p.client.Addr())
 	p.feed.wg.Done()
 	s.wg.Done()
+}
+
+func (s *Server) turnAway(nc net.Conn) {
+	s.shed.Add(1)
+	shed(nc)
 }
 
 // shed answers 503 without waiting: the bytes fit an empty socket's buffer, else they are lost.
@@ -197,8 +141,10 @@ func shed(nc net.Conn) {
 	nc.Close()
 }
 
-func clientOf(nc net.Conn) netip.AddrPort {
-	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+func clientOf(nc net.Conn) netip.AddrPort { return addrPort(nc.RemoteAddr()) }
+
+func addrPort(addr net.Addr) netip.AddrPort {
+	if a, ok := addr.(*net.TCPAddr); ok {
 		ap := a.AddrPort()
 		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 	}

@@ -162,6 +162,8 @@ type failing struct {
 	left int
 }
 
+func (f *failing) Addr() net.Addr { return &net.TCPAddr{} }
+
 func (f *failing) Accept() (net.Conn, error) {
 	if f.left--; f.left < 0 {
 		return nil, net.ErrClosed

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"time"
 
 	"meridian/proxy/exchange"
 )
@@ -42,6 +43,9 @@ func (c *conn) sendInterim() error {
 func (p *reply) CanSwitch() bool {
 	return p.head.http11 && p.head.Method == http.MethodGet && (p.head.Length == exchange.LengthNone || p.head.Length == 0)
 }
+
+// OnLeave implements exchange.Switcher.
+func (p *reply) OnLeave(f func()) { p.p.onLeave(func(time.Duration) { f() }) }
 
 // Switch implements exchange.Switcher.
 func (p *reply) Switch(h exchange.Header) (net.Conn, []byte, error) {

@@ -34,7 +34,8 @@ func (p *requestBody) Read(b []byte) (int, error) {
 		s.sendContinue()
 		if !s.readable.wait(s.pace.Wait(time.Now(), s.idle)) {
 			if s.pace.TooSlow() {
-				return 0, strict.Refuse(408, "the request's body came with less than %d bytes per second over %s", s.c.s.config().MinBodyRate, exchange.PaceWindow)
+				p := s.c.s.config()
+				return 0, strict.Refuse(408, "the request's body came with less than %d bytes per second over %s", p.MinBodyRate, p.BodyWindow)
 			}
 			return 0, fmt.Errorf("request body: nothing for %s: %w", s.idle, os.ErrDeadlineExceeded)
 		}

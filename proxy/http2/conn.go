@@ -78,8 +78,12 @@ type conn struct {
 	phase      phase
 	final      bool // streams above lastID are not served any more
 	finalTimer *time.Timer
-	room       sync.Cond // len(out) has shrunk
-	drained    sync.Cond // nothing is queued, or nothing can be written any more
+
+	promised       promises  // what the client was told last
+	streamsMost    int       // that it may have at one time
+	unacknowledged int       // SETTINGS of ours
+	room           sync.Cond // len(out) has shrunk
+	drained        sync.Cond // nothing is queued, or nothing can be written any more
 }
 
 // block is a header block of which the end has not come.
@@ -107,7 +111,6 @@ func newConn(s *Server, nc net.Conn, read []byte, p Peer) *conn {
 	c.fr.SetMaxReadFrameSize(frameBytes)
 	c.fr.SetReuseFrames()
 	c.decoder = hpack.NewDecoder(tableBytes, c.head.add)
-	c.decoder.SetMaxStringLength(2 * s.config().HeadBytes) // one that is too long gets its answer
 	c.encoder = hpack.NewEncoder(&c.encoded)
 	c.encoder.SetMaxDynamicTableSizeLimit(tableBytes)
 	return c
@@ -126,11 +129,7 @@ func (c *conn) serve(begun func()) {
 // begin sends our settings and reads the client's preface: RFC 9113, section 3.4.
 func (c *conn) begin() bool {
 	c.mu.Lock()
-	c.settings(
-		xhttp2.Setting{ID: xhttp2.SettingMaxConcurrentStreams, Val: uint32(c.s.config().MaxStreams)},
-		xhttp2.Setting{ID: xhttp2.SettingInitialWindowSize, Val: streamWindow},
-		xhttp2.Setting{ID: xhttp2.SettingMaxHeaderListSize, Val: uint32(c.s.config().HeadBytes)},
-	)
+	c.promise()
 	c.number(xhttp2.FrameWindowUpdate, 0, connectionWindow-65535)
 	c.mu.Unlock()
 	c.nc.SetReadDeadline(time.Now().Add(c.s.config().HeadTimeout))

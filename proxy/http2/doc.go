@@ -12,5 +12,5 @@
 // each stream, which runs the handler. Serve returns when all have ended.
 //
 //	s := http2.NewServer(http2.Config{Handler: handle})
-//	http1.Config{HTTP2: func(h http1.Handover) { s.Serve(h.Conn, h.Read, http2.Peer{Addr: h.Client, Scheme: h.Scheme}) }}
+//	engine.OnHTTP2(func(h http1.Handover) { s.Serve(h.Conn, h.Read, http2.Peer{Addr: h.Client, Scheme: h.Scheme}) })
 package http2

@@ -22,6 +22,7 @@ func (c *conn) on(f xhttp2.Frame) error {
 		return c.onBlock(f.HeaderBlockFragment(), f.HeadersEnded())
 	case *xhttp2.SettingsFrame:
 		if f.IsAck() {
+			c.onAcknowledged()
 			return nil
 		}
 		if err := c.onSettings(f); err != nil {
@@ -204,6 +205,7 @@ func (c *conn) onHeaders(f *xhttp2.HeadersFrame) error {
 	}
 	c.begun = block{id: f.StreamID, end: f.StreamEnded(), by: time.Now().Add(c.s.config().HeadTimeout)}
 	c.head.reset(c.s.config().Limits)
+	c.decoder.SetMaxStringLength(2 * c.s.config().HeadBytes) // one that is too long gets its answer
 	err := c.onBlock(f.HeaderBlockFragment(), f.HeadersEnded())
 	if err == nil && f.HasPriority() && f.Priority.StreamDep == f.StreamID {
 		return xhttp2.StreamError{StreamID: f.StreamID, Code: xhttp2.ErrCodeProtocol}
@@ -253,7 +255,7 @@ func (c *conn) onHead(id uint32, end bool) error {
 		return nil // GOAWAY has said so
 	}
 	c.lastID = id
-	full := len(c.streams) >= c.s.config().MaxStreams || c.handlers >= 2*c.s.config().MaxStreams // handlers end a little after their streams
+	full := len(c.streams) >= c.streamsMost || c.handlers >= 2*c.streamsMost // handlers end a little after their streams
 	c.mu.Unlock()
 	if full {
 		return xhttp2.StreamError{StreamID: id, Code: xhttp2.ErrCodeRefusedStream}
@@ -285,7 +287,7 @@ func (c *conn) start(id uint32, head *requestHead, end bool, handler exchange.Ha
 		Request: head.Request, Body: (*requestBody)(s), Reply: (*reply)(s),
 		Client: c.peer.Addr, ClientIP: c.ip, ServerName: c.peer.ServerName, Received: time.Now(),
 	}
-	s.x.Scheme, s.x.Protocol = c.peer.Scheme, "2"
+	s.x.Scheme, s.x.Protocol, s.x.Listener = c.peer.Scheme, "2", c.peer.Listener
 	c.streams[id] = s
 	c.handlers++
 	c.mu.Unlock()

@@ -51,8 +51,8 @@ func (p *reply) WriteHead(h *exchange.Head) error {
 		return fmt.Errorf("write head %d: an answer was already started", h.Status)
 	}
 	p.c.mu.Lock()
-	p.awaits = false // from here on 100 would be taken as a second answer
-	p.pace.Reset(0)  // and what is left of the body may come as it likes: both may be a conversation
+	p.awaits = false   // from here on 100 would be taken as a second answer
+	p.pace.Reset(0, 0) // and what is left of the body may come as it likes: both may be a conversation
 	p.readable.cond.Broadcast()
 	p.c.mu.Unlock()
 	r.headed = true

@@ -9,69 +9,17 @@ import (
 	"sync/atomic"
 	"time"
 
-	"meridian/proxy/exchange"
-	"meridian/proxy/strict"
+	"meridian/proxy/policy"
 )
 
-// Config is what a Server needs. Its zero value but for Handler works.
-type Config struct {
-	// Handler answers the requests.
-	Handler exchange.Handler
-	// Limits bound a request's head. HeadBytes is counted as RFC 9113, section 6.5.2 does: 32 more for each field.
-	strict.Limits
-	// HeadTimeout bounds the time for a connection's preface, a whole header block and every single frame. Zero: 10s.
-	HeadTimeout time.Duration
-	// IdleTimeout is how long a connection may have no stream. Zero: 60s.
-	IdleTimeout time.Duration
-	// BodyTimeout bounds the silence within a request's body until the handler sets another. Zero: 60s.
-	BodyTimeout time.Duration
-	// WriteTimeout bounds the time in which a client takes what is written to it: a connection's bytes, and 4 KiB of a
-	// stream's that waits for the client's window. Zero: 30s.
-	WriteTimeout time.Duration
-	// MinBodyRate is how many bytes per second a request's body must bring, over each 20s of waiting for it, until the answer has
-	// begun; else: 408. Zero: 500. Negative: none.
-	MinBodyRate int
-	// MaxRequests bounds the requests of one connection, which takes no further ones after the last. Zero: 10000.
-	MaxRequests int
-	// MaxStreams bounds the streams of a connection at one time; twice as many handlers may be about to end. Zero: 100.
-	MaxStreams int
-	// Refused is told of each request that is refused for its form. Nil: nobody is.
-	Refused func(client netip.AddrPort, r *strict.Refusal)
-	// Panicked is told of a handler's panic. Nil: nobody is.
-	Panicked func(v any, stack []byte)
-}
-
-func (c Config) withDefaults() Config {
-	c.Limits = c.Limits.WithDefaults()
-	for _, d := range []struct {
-		v   *time.Duration
-		def time.Duration
-	}{{&c.HeadTimeout, 10 * time.Second}, {&c.IdleTimeout, time.Minute}, {&c.BodyTimeout, time.Minute}, {&c.WriteTimeout, 30 * time.Second}} {
-		if *d.v <= 0 {
-			*d.v = d.def
-		}
-	}
-	if c.MinBodyRate == 0 {
-		c.MinBodyRate = 500
-	}
-	if c.MaxRequests <= 0 {
-		c.MaxRequests = 10000
-	}
-	if c.MaxStreams <= 0 {
-		c.MaxStreams = 100
-	}
-	if c.Refused == nil {
-		c.Refused = func(netip.AddrPort, *strict.Refusal) {}
-	}
-	if c.Panicked == nil {
-		c.Panicked = func(any, []byte) {}
-	}
-	return c
-}
+// Config is what a Server needs: what holds for all engines. The connections are counted where they are accepted.
+type Config = policy.Policy
 
 // Peer is what is known of a connection's client.
 type Peer struct {
 	Addr netip.AddrPort
+	// Listener is the address that it was accepted on.
+	Listener netip.AddrPort
 	// Scheme is "https" with TLS, else "http". ServerName is what the handshake named.
 	Scheme, ServerName string
 	// OnLeave takes what is to be called when this connection is to end, as Server.Stop ends all. Nil: nobody calls it.
@@ -88,7 +36,7 @@ type Stats struct {
 
 // Server speaks HTTP/2 on connections that others accept. Its methods are safe for concurrent use.
 type Server struct {
-	live                        atomic.Pointer[Config] // in force; Reconfigure replaces it
+	live                        policy.Live // in force; Reconfigure replaces it
 	served, streams, misbehaved atomic.Uint64
 
 	mu       sync.Mutex // guards the fields below
@@ -109,18 +57,21 @@ const (
 // NewServer returns a server that starts nothing.
 func NewServer(c Config) *Server {
 	s := &Server{conns: map[*conn]struct{}{}}
-	c = c.withDefaults()
-	s.live.Store(&c)
+	s.live.Store(c)
 	return s
 }
 
 func (s *Server) config() *Config { return s.live.Load() }
 
-// Reconfigure puts other limits and timeouts in force, for open connections, too; but what their settings have promised to
-// the client stays, where that is more. Handler, Refused and Panicked are c's.
+// Reconfigure puts other limits and timeouts in force, for open connections from their next request on, and tells those
+// clients of MaxStreams and HeadBytes where they have changed. What c leaves open stays: see policy.Live.
 func (s *Server) Reconfigure(c Config) {
-	c = c.withDefaults()
-	s.live.Store(&c)
+	s.live.Store(c)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		c.promiseAnew()
+	}
 }
 
 // Stats returns the counts.

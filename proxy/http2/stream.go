@@ -58,8 +58,9 @@ type stream struct {
 }
 
 func newStream(c *conn, id uint32) *stream {
-	s := &stream{c: c, id: id, sendWindow: c.peerWindow, recvWindow: streamWindow, idle: c.s.config().BodyTimeout}
-	s.pace.Reset(c.s.config().MinBodyRate)
+	p := c.s.config()
+	s := &stream{c: c, id: id, sendWindow: c.peerWindow, recvWindow: streamWindow, idle: p.BodyTimeout}
+	s.pace.Reset(p.MinBodyRate, p.BodyWindow)
 	s.readable.cond.L = &c.mu
 	s.writable.cond.L = &c.mu
 	return s

@@ -4,20 +4,22 @@ package http3
 
 import (
 	"io"
+	"net"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"strings"
 	"time"
+
+	xhttp3 "github.com/quic-go/quic-go/http3"
 
 	"meridian/proxy/exchange"
 	"meridian/proxy/strict"
 )
 
-// serve is quic-go's handler: it makes an exchange of a request.
+// serve makes an exchange of a request.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	s.requests.Add(1)
-	s.count(1)
-	defer s.count(-1)
 	st := newStream(s, w, r)
 	handler := s.config().Handler
 	if refusal := st.read(r); refusal != nil {
@@ -58,7 +60,7 @@ func answer(status int, reason string) exchange.Handler {
 // read makes the exchange. quic-go has refused what RFC 9114, section 4.1.2 calls malformed.
 func (st *stream) read(r *http.Request) (refused *strict.Refusal) {
 	x := &st.x
-	x.Client = clientOf(r.RemoteAddr)
+	x.Client, x.Listener = peerOf(r), st.s.listenerAt
 	x.ClientIP = x.Client.Addr().String()
 	x.Received = time.Now()
 	x.Body, x.Reply = (*body)(st), (*reply)(st)
@@ -77,7 +79,7 @@ func (st *stream) read(r *http.Request) (refused *strict.Refusal) {
 	if x.Target, x.Path, _, refused = strict.ParseTarget(r.Method, r.RequestURI); refused != nil {
 		return refused
 	}
-	if x.Header, refused = header(r.Header, l.Fields); refused != nil {
+	if x.Header, refused = header(r, l); refused != nil {
 		return refused
 	}
 	if x.Host, refused = strict.TakeHost(&x.Header, r.Host, true); refused != nil {
@@ -91,10 +93,20 @@ func (st *stream) read(r *http.Request) (refused *strict.Refusal) {
 	return st.readLength(r)
 }
 
+// peerOf returns the client's address, without reading it from text.
+func peerOf(r *http.Request) netip.AddrPort {
+	addr, _ := r.Context().Value(xhttp3.RemoteAddrContextKey).(net.Addr)
+	return clientOf(addr)
+}
+
 // header takes over the fields, by the rules of all engines. Fields of one name keep their order.
-func header(from http.Header, most int) (h exchange.Header, _ *strict.Refusal) {
-	for name, values := range from {
+func header(r *http.Request, l strict.Limits) (h exchange.Header, _ *strict.Refusal) {
+	size := len(":method:scheme:authority:path") + 4*32 + len(r.Method) + len("https") + len(r.Host) + len(r.RequestURI)
+	for name, values := range r.Header {
 		for _, v := range values {
+			if size += len(name) + len(v) + 32; size > l.HeadBytes { // as RFC 9114, section 4.2.2 counts
+				return nil, strict.Refuse(431, "the head is larger than %d bytes", l.HeadBytes)
+			}
 			switch {
 			case !strict.IsToken(name) || !strict.IsValue(v):
 				return nil, strict.Refuse(400, "the field %q is malformed", strict.Clip(name))
@@ -104,8 +116,8 @@ func header(from http.Header, most int) (h exchange.Header, _ *strict.Refusal) {
 			case strict.SameName(name, "Content-Length"):
 				continue
 			}
-			if h.Add(name, v); len(h) > most {
-				return nil, strict.Refuse(431, "more than %d header fields", most)
+			if h.Add(name, v); len(h) > l.Fields {
+				return nil, strict.Refuse(431, "more than %d header fields", l.Fields)
 			}
 		}
 	}

@@ -4,17 +4,21 @@
 // proxy/strict as in the other engines, on top of quic-go's own checks. 0-RTT is off: a request that can be replayed is none
 // that a proxy may judge. Half an answer ends in a reset stream, never in a clean end.
 //
+// A connection has a server of quic-go's for itself (conn.go), since that says GOAWAY to all connections of a server or to
+// none. It is counted from its first packet on; a client that sends many must show that its address is its own.
+//
 // It leaves to the caller the UDP socket and the certificates. quic-go owns the goroutines: some for each connection, and
 // one for each stream, which runs the handler. Shutdown waits for them.
 //
-//	s := http3.NewServer(http3.Config{Handler: handle, TLS: conf})
-//	go s.Serve(udp)
+//	s := http3.NewServer(http3.Config{Handler: handle}, http3.NewKeys())
+//	go s.Serve(udp, conf)
 //	…
 //	s.Shutdown(ctx, time.Second)
 package http3
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"net"
@@ -27,67 +31,25 @@ import (
 	"github.com/quic-go/quic-go"
 	xhttp3 "github.com/quic-go/quic-go/http3"
 
-	"meridian/proxy/exchange"
-	"meridian/proxy/strict"
+	"meridian/proxy/policy"
 )
 
-// Config is what a Server needs. Its zero value but for Handler and TLS works.
-type Config struct {
-	// Handler answers the requests.
-	Handler exchange.Handler
-	// TLS has the certificates. It is copied.
-	TLS *tls.Config
-	// Limits bound a request's head.
-	strict.Limits
-	// HandshakeTimeout bounds the silence within a handshake. Zero: 10s.
-	HandshakeTimeout time.Duration
-	// IdleTimeout is how long a connection may have no request. Zero: 60s.
-	IdleTimeout time.Duration
-	// BodyTimeout bounds the silence within a request's body until the handler sets another. Zero: 60s.
-	BodyTimeout time.Duration
-	// WriteTimeout bounds the time in which a client takes 32 KiB of what is written to it. Zero: 30s.
-	WriteTimeout time.Duration
-	// MinBodyRate is how many bytes per second a request's body must bring, over each 20s of waiting for it, until the answer has
-	// begun; else: 408. Zero: 500. Negative: none.
-	MinBodyRate int
-	// MaxStreams bounds the requests of a connection at one time. Zero: 100.
-	MaxStreams int
-	// MaxConnections bounds the connections, MaxConnectionsPerAddress those of one client address. Zero: 16384 and 4096.
-	MaxConnections, MaxConnectionsPerAddress int
-	// Refused is told of each request that is refused for its form. Nil: nobody is.
-	Refused func(client netip.AddrPort, r *strict.Refusal)
-	// Panicked is told of a handler's panic. Nil: nobody is.
-	Panicked func(v any, stack []byte)
+// Config is what a Server needs: what holds for all engines.
+type Config = policy.Policy
+
+// Keys are what QUIC's servers of one program share, so that one can answer for another that had its port before: they make
+// the tokens of stateless resets and of validated addresses (RFC 9000, sections 10.3 and 8.1.3).
+type Keys struct {
+	reset quic.StatelessResetKey
+	token quic.TokenGeneratorKey
 }
 
-func (c Config) withDefaults() Config {
-	c.Limits = c.Limits.WithDefaults()
-	for _, d := range []struct {
-		v   *time.Duration
-		def time.Duration
-	}{{&c.HandshakeTimeout, 10 * time.Second}, {&c.IdleTimeout, time.Minute}, {&c.BodyTimeout, time.Minute}, {&c.WriteTimeout, 30 * time.Second}} {
-		if *d.v <= 0 {
-			*d.v = d.def
-		}
-	}
-	if c.MinBodyRate == 0 {
-		c.MinBodyRate = 500
-	}
-	for _, d := range []struct {
-		v   *int
-		def int
-	}{{&c.MaxStreams, 100}, {&c.MaxConnections, 16384}, {&c.MaxConnectionsPerAddress, 4096}} {
-		if *d.v <= 0 {
-			*d.v = d.def
-		}
-	}
-	if c.Refused == nil {
-		c.Refused = func(netip.AddrPort, *strict.Refusal) {}
-	}
-	if c.Panicked == nil {
-		c.Panicked = func(any, []byte) {}
-	}
-	return c
+// NewKeys returns keys that no other program has.
+func NewKeys() *Keys {
+	k := &Keys{}
+	rand.Read(k.reset[:])
+	rand.Read(k.token[:])
+	return k
 }
 
 // Windows that clients get, as in proxy/http2, and from how many handshakes in a second on a client must show that its
@@ -98,177 +60,174 @@ const (
 	trustingRate     = 500
 )
 
-// errExcessiveLoad is H3_EXCESSIVE_LOAD: RFC 9114, section 8.1.
-const errExcessiveLoad = 0x107
-
 // Server speaks HTTP/3. Its methods are safe for concurrent use.
 type Server struct {
-	live atomic.Pointer[Config] // in force; Reconfigure replaces it
-	http *xhttp3.Server
+	live policy.Live // in force; Reconfigure replaces it
+	keys *Keys
 
-	second   atomic.Int64 // of the handshakes counted in begun
-	begun    atomic.Int64
-	requests atomic.Uint64
+	second         atomic.Int64 // of the handshakes counted in begun
+	begun          atomic.Int64
+	requests, shed atomic.Uint64
 
-	over chan struct{} // closed by Shutdown as its last
+	ending     context.Context // no connection is taken any more
+	end        context.CancelFunc
+	over       chan struct{}  // closed by Shutdown as its last
+	work       sync.WaitGroup // of the connections
+	listenerAt netip.AddrPort // set by Serve
 
-	mu     sync.Mutex // guards the fields below
-	open   int
-	from   map[netip.Addr]int
-	active int           // requests
-	calm   chan struct{} // closed when active falls to 0, where somebody waits for that
+	mu    sync.Mutex // guards the fields below
+	conns map[*conn]struct{}
 }
 
 // Stats counts what a Server has done.
 type Stats struct {
-	Open     int
-	Requests uint64
+	// Open is how many connections there are, Shed how many were refused.
+	Open           int
+	Requests, Shed uint64
 }
 
 // NewServer returns a server that starts nothing.
-func NewServer(c Config) *Server {
-	c = c.withDefaults()
-	s := &Server{from: map[netip.Addr]int{}, over: make(chan struct{})}
-	s.live.Store(&c)
-	s.http = &xhttp3.Server{Handler: http.HandlerFunc(s.serve), MaxHeaderBytes: c.HeadBytes, IdleTimeout: c.IdleTimeout}
+func NewServer(c Config, k *Keys) *Server {
+	s := &Server{keys: k, over: make(chan struct{}), conns: map[*conn]struct{}{}}
+	s.ending, s.end = context.WithCancel(context.Background())
+	s.live.Store(c)
 	return s
 }
 
 func (s *Server) config() *Config { return s.live.Load() }
 
-// Reconfigure puts other limits and timeouts in force. What quic-go was told at the start stays: HeadBytes as an upper bound,
-// HandshakeTimeout, IdleTimeout and MaxStreams.
-func (s *Server) Reconfigure(c Config) {
-	c = c.withDefaults()
-	s.live.Store(&c)
-}
+// Reconfigure puts other limits and timeouts in force, for open connections from their next request on. What QUIC tells a
+// client once, as it connects, holds for later connections: MaxStreams, and a HeadBytes that is raised.
+func (s *Server) Reconfigure(c Config) { s.live.Store(c) }
 
 // Stats returns the counts.
 func (s *Server) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Stats{s.open, s.requests.Load()}
+	return Stats{len(s.conns), s.requests.Load(), s.shed.Load()}
 }
 
-// Serve takes connections on a UDP socket until Shutdown, and closes it. It then returns http.ErrServerClosed.
-func (s *Server) Serve(pc net.PacketConn) error {
+// Serve takes connections on a UDP socket until Shutdown, and closes it. It then returns http.ErrServerClosed. conf has the
+// certificates; it is copied.
+func (s *Server) Serve(pc net.PacketConn, conf *tls.Config) error {
 	defer pc.Close()
-	t := &quic.Transport{Conn: pc, VerifySourceAddress: s.suspicious}
+	if a, ok := pc.LocalAddr().(*net.UDPAddr); ok {
+		s.listenerAt = a.AddrPort()
+	}
+	t := &quic.Transport{
+		Conn: pc, VerifySourceAddress: s.suspicious, ConnContext: s.admit,
+		StatelessResetKey: &s.keys.reset, TokenGeneratorKey: &s.keys.token,
+	}
 	defer t.Close()
-	cfg := s.config()
-	conf := cfg.TLS.Clone()
+	conf = conf.Clone()
 	conf.MinVersion = tls.VersionTLS13
-	ln, err := t.Listen(xhttp3.ConfigureTLSConfig(conf), &quic.Config{
-		HandshakeIdleTimeout: cfg.HandshakeTimeout, MaxIdleTimeout: cfg.IdleTimeout, MaxIncomingStreams: int64(cfg.MaxStreams), MaxIncomingUniStreams: 8,
-		InitialStreamReceiveWindow: streamWindow, MaxStreamReceiveWindow: streamWindow,
-		InitialConnectionReceiveWindow: connectionWindow, MaxConnectionReceiveWindow: connectionWindow,
-	})
+	ln, err := t.Listen(xhttp3.ConfigureTLSConfig(conf), s.quicConfig())
 	if err != nil {
 		return err
 	}
 	defer ln.Close()
-	err = s.http.ServeListener(&limited{ln, s})
-	if errors.Is(err, http.ErrServerClosed) {
-		<-s.over // requests under way need the socket
+	for {
+		q, err := ln.Accept(s.ending)
+		if err != nil {
+			if s.ending.Err() == nil {
+				return err
+			}
+			<-s.over // requests under way need the socket
+			return http.ErrServerClosed
+		}
+		s.take(q)
 	}
-	return err
 }
 
-// suspicious reports whether a client must show that it gets what is sent to its address, which costs a round trip.
-func (s *Server) suspicious(net.Addr) bool {
+// quicConfig is made anew for each connection, by the configuration that is in force then.
+func (s *Server) quicConfig() *quic.Config {
+	c := s.config()
+	return &quic.Config{
+		HandshakeIdleTimeout: c.HandshakeTimeout / 2,                            // quic-go gives the whole of a handshake twice that
+		MaxIdleTimeout:       c.IdleTimeout, KeepAlivePeriod: c.IdleTimeout / 2, // a quiet request is not idle; a client that is gone is found out
+		MaxIncomingStreams: int64(c.MaxStreams), MaxIncomingUniStreams: 8,
+		InitialStreamReceiveWindow: streamWindow, MaxStreamReceiveWindow: streamWindow,
+		InitialConnectionReceiveWindow: connectionWindow, MaxConnectionReceiveWindow: connectionWindow,
+		GetConfigForClient: func(*quic.ClientInfo) (*quic.Config, error) { return s.quicConfig(), nil },
+	}
+}
+
+// suspicious reports whether a client must show that it gets what is sent to its address, which costs a round trip: when
+// there are many handshakes, and when half of its places are taken, so that nobody can take them all in its name.
+func (s *Server) suspicious(addr net.Addr) bool {
+	c := s.config()
+	if all, from := c.Census.Count(clientOf(addr).Addr()); all >= c.MaxConnections/2 || from >= (c.MaxConnectionsPerAddress+1)/2 {
+		return true
+	}
 	if now := time.Now().Unix(); s.second.Swap(now) != now {
 		s.begun.Store(0)
 	}
 	return s.begun.Add(1) > trustingRate
 }
 
-// limited is a listener that turns connections away.
-type limited struct {
-	*quic.Listener
-	s *Server
-}
+// errNoPlace has quic-go refuse a connection.
+var errNoPlace = errors.New("there are too many connections")
 
-// Accept implements http3.QUICListener.
-func (l *limited) Accept(ctx context.Context) (*quic.Conn, error) {
-	for {
-		c, err := l.Listener.Accept(ctx)
-		if err != nil || l.s.admit(c) {
-			return c, err
-		}
-		c.CloseWithError(errExcessiveLoad, "too many connections")
+// admit counts a connection from its first packet until it ends, if there is a place for it.
+func (s *Server) admit(ctx context.Context, info *quic.ClientInfo) (context.Context, error) {
+	c, client := s.config(), clientOf(info.RemoteAddr).Addr()
+	if s.ending.Err() != nil || !c.Census.Enter(client, c.MaxConnections, c.MaxConnectionsPerAddress) {
+		s.shed.Add(1)
+		return nil, errNoPlace
 	}
+	context.AfterFunc(ctx, func() { c.Census.Leave(client) })
+	return ctx, nil
 }
 
-// admit counts a connection until it ends, if there is a place for it.
-func (s *Server) admit(c *quic.Conn) bool {
-	addr := clientOf(c.RemoteAddr().String()).Addr()
+// take has a connection served whose handshake is made.
+func (s *Server) take(q *quic.Conn) {
+	c := newConn(s, q)
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if cfg := s.config(); s.open >= cfg.MaxConnections || s.from[addr] >= cfg.MaxConnectionsPerAddress {
-		return false
-	}
-	s.open++
-	s.from[addr]++
-	context.AfterFunc(c.Context(), func() {
+	s.conns[c] = struct{}{}
+	ended := s.ending.Err() != nil
+	s.work.Go(func() { // under the lock, so that Shutdown waits for it
+		c.serve()
 		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.open--
-		if s.from[addr]--; s.from[addr] == 0 {
-			delete(s.from, addr)
-		}
+		delete(s.conns, c)
+		s.mu.Unlock()
 	})
-	return true
+	s.mu.Unlock()
+	if ended {
+		c.leave(0)
+	}
 }
 
-func clientOf(addr string) netip.AddrPort {
-	ap, err := netip.ParseAddrPort(addr)
-	if err != nil {
+func clientOf(addr net.Addr) netip.AddrPort {
+	a, ok := addr.(*net.UDPAddr)
+	if !ok {
 		return netip.AddrPort{}
 	}
+	ap := a.AddrPort()
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
 
-// count changes the number of requests under way.
-func (s *Server) count(by int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.active += by; s.active == 0 && s.calm != nil {
-		close(s.calm)
-		s.calm = nil
-	}
-}
-
-// Shutdown says GOAWAY, waits quiet and then for the requests under way, and closes all connections; when ctx ends, at
-// once. It returns how many requests were cut. Call it once.
+// Shutdown takes no further connection, says GOAWAY on all there are, and lets them end: one without a request after quiet,
+// one with requests when those are answered. When ctx ends, the rest is cut. It returns when all have ended, and how many
+// requests were cut. Call it once.
 func (s *Server) Shutdown(ctx context.Context, quiet time.Duration) (cut int) {
-	defer close(s.over)
-	going, stop := context.WithCancel(ctx)
-	done := make(chan error, 1)
-	go func() { done <- s.http.Shutdown(going) }()
-	wait := time.NewTimer(quiet)
-	defer wait.Stop()
-	select {
-	case <-wait.C:
-	case <-ctx.Done():
-	}
 	s.mu.Lock()
-	calm := make(chan struct{})
-	if s.active == 0 {
-		close(calm)
-	} else {
-		s.calm = calm
+	s.end()
+	for c := range s.conns {
+		c.leave(quiet)
 	}
 	s.mu.Unlock()
+	done := make(chan struct{})
+	go func() { s.work.Wait(); close(done) }()
 	select {
-	case <-calm:
+	case <-done:
 	case <-ctx.Done():
 		s.mu.Lock()
-		cut = s.active
+		for c := range s.conns {
+			cut += c.cut()
+		}
 		s.mu.Unlock()
+		<-done
 	}
-	stop() // Shutdown would wait for clients to leave by themselves
-	if err := <-done; err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
-		s.http.Close()
-	}
+	close(s.over)
 	return cut
 }

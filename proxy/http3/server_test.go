@@ -30,13 +30,13 @@ func start(t *testing.T, c Config) (*Server, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
+	conf := &tls.Config{Certificates: []tls.Certificate{pair}}
 	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, done := NewServer(c), make(chan error, 1)
-	go func() { done <- s.Serve(pc) }()
+	s, done := NewServer(c, NewKeys()), make(chan error, 1)
+	go func() { done <- s.Serve(pc, conf) }()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), testnet.Patience)
 		defer cancel()

@@ -55,8 +55,9 @@ type stream struct {
 
 func newStream(s *Server, w http.ResponseWriter, r *http.Request) *stream {
 	st := &stream{s: s, w: w, control: http.NewResponseController(w), in: r.Body, ctx: r.Context(), trailer: func() http.Header { return r.Trailer }}
-	st.pace.Reset(s.config().MinBodyRate)
-	st.idle.Store(int64(s.config().BodyTimeout))
+	p := s.config()
+	st.pace.Reset(p.MinBodyRate, p.BodyWindow)
+	st.idle.Store(int64(p.BodyTimeout))
 	return st
 }
 
@@ -85,7 +86,8 @@ func (p *body) Read(b []byte) (int, error) {
 	defer p.pacing.Unlock()
 	p.pace.Got(n, time.Now())
 	if errors.Is(err, os.ErrDeadlineExceeded) && p.pace.TooSlow() && !p.stopped.Load() {
-		return 0, strict.Refuse(408, "the request's body came with less than %d bytes per second over %s", p.s.config().MinBodyRate, exchange.PaceWindow)
+		c := p.s.config()
+		return 0, strict.Refuse(408, "the request's body came with less than %d bytes per second over %s", c.MinBodyRate, c.BodyWindow)
 	}
 	if err == io.EOF {
 		p.over = true
@@ -169,7 +171,7 @@ func (p *reply) easeBody() {
 			p.control.SetReadDeadline(past)
 		}
 	}
-	p.pace.Reset(0)
+	p.pace.Reset(0, 0)
 }
 
 // Write implements exchange.Reply.
