@@ -109,7 +109,8 @@ type Limits struct {
 	MaxHeadBytes int `json:"max_head_bytes"`
 	// MaxHeaderCount bounds the number of header fields; beyond it: 431. Zero: 100. 10 to 1000.
 	MaxHeaderCount int `json:"max_header_count"`
-	// HeadTimeout bounds the time in which a client sends the head of a request. Zero: 10s. 100ms to 5m.
+	// HeadTimeout bounds the time in which a client sends the head of a request; on HTTP/3 that of a connection's first, later
+	// ones have idle_timeout. Zero: 10s. 100ms to 5m.
 	HeadTimeout topology.Duration `json:"head_timeout"`
 	// IdleTimeout is how long a client's connection is kept between two requests. Zero: 1m. 1s to 1h.
 	IdleTimeout topology.Duration `json:"idle_timeout"`
@@ -119,13 +120,17 @@ type Limits struct {
 	// WriteTimeout bounds the time in which a client takes what is written to it, at most 32 KiB at a time; then it is
 	// cut off. Zero: 30s. 100ms to 10m.
 	WriteTimeout topology.Duration `json:"write_timeout"`
-	// MaxRequestsPerConnection bounds the requests of one connection, which ends after the last. Zero: 10000. 1 to
-	// 1000000000.
+	// MaxRequestsPerConnection bounds the requests of one connection, which ends after the last, by Connection: close or
+	// GOAWAY. Zero: 10000. 1 to 1000000000.
 	MaxRequestsPerConnection int `json:"max_requests_per_connection"`
-	// MaxConnections bounds the clients' connections at once; beyond it new ones are refused. Zero: 16384. 1 to 10000000.
+	// MaxStreams bounds the requests that are under way at once on one connection of HTTP/2 or HTTP/3. Those of HTTP/2 follow a
+	// reload, those of HTTP/3 keep what they began with. Zero: 100. 1 to 1000.
+	MaxStreams int `json:"max_streams"`
+	// MaxConnections bounds the clients' connections at once, over all listeners and protocols; beyond it new ones are
+	// refused. Zero: 16384. 1 to 10000000.
 	MaxConnections int `json:"max_connections"`
-	// MaxConnectionsPerAddress bounds those of one client address. Zero: 4096. 1 to MaxConnections. Many people can be
-	// behind one address.
+	// MaxConnectionsPerAddress bounds those of one client address, of IPv6 one /64. Zero: 4096. 1 to MaxConnections. Many
+	// people can be behind one address.
 	MaxConnectionsPerAddress int `json:"max_connections_per_address"`
 }
 
@@ -150,8 +155,8 @@ type Retries struct {
 
 // Shutdown is how the edge ends.
 type Shutdown struct {
-	// Grace is how long the edge serves on after it has told DNS and load balancers that it leaves. Zero: 0s. 0s to
-	// 10m. Longer than the TTL of the names loses no client.
+	// Grace is how long the edge serves on as before after it has told DNS and load balancers that it leaves; then its
+	// clients are told, too. Zero: 0s. 0s to 10m. Longer than the TTL of the names loses no client.
 	Grace topology.Duration `json:"grace"`
 	// Deadline bounds the wait for requests in flight after that; then they are cut. Zero: 30s. 100ms to 1h.
 	Deadline topology.Duration `json:"deadline"`
@@ -207,6 +212,7 @@ func (l Limits) withDefaults() Limits {
 	count(&l.MinBodyRate, 500)
 	l.WriteTimeout = topology.Duration(l.WriteTimeout.Or(30 * time.Second))
 	count(&l.MaxRequestsPerConnection, 10000)
+	count(&l.MaxStreams, 100)
 	count(&l.MaxConnections, 16384)
 	count(&l.MaxConnectionsPerAddress, min(4096, l.MaxConnections))
 	return l

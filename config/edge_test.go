@@ -55,7 +55,7 @@ func TestShortConfigurationGetsTheDefaults(t *testing.T) {
 		Limits: config.Limits{
 			MaxHeadBytes: 32768, MaxHeaderCount: 100, HeadTimeout: topology.Duration(10 * time.Second),
 			IdleTimeout: topology.Duration(time.Minute), MinBodyRate: 500, WriteTimeout: topology.Duration(30 * time.Second),
-			MaxRequestsPerConnection: 10000, MaxConnections: 16384, MaxConnectionsPerAddress: 4096,
+			MaxRequestsPerConnection: 10000, MaxStreams: 100, MaxConnections: 16384, MaxConnectionsPerAddress: 4096,
 		},
 		Retries:  config.Retries{BudgetPercent: 20, MinConcurrent: 3, MaxKeptBodyBytes: 65536},
 		Shutdown: config.Shutdown{Deadline: topology.Duration(30 * time.Second)},
@@ -138,6 +138,7 @@ limits:
   min_body_rate: 500
   write_timeout: 30s
   max_requests_per_connection: 10000
+  max_streams: 100
   max_connections: 16384
   max_connections_per_address: 4096
 retries:

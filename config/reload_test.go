@@ -61,7 +61,7 @@ func TestWhatClientsMayNotSayIsChecked(t *testing.T) {
 	_, problems := config.ParseEdge("edge.yaml", []byte(running+`trusted_proxies: [10.0.0.0/8, "2001:db8::/32", 10.0.0.1, 10.0.0.1/8]
 headers: {managed: [X-Auth-User, x_auth, "", "a b"]}
 retries: {budget_percent: 101, min_concurrent: -1, max_kept_body_bytes: 1}
-limits: {min_body_rate: -2, write_timeout: 1ms, max_requests_per_connection: -1}
+limits: {min_body_rate: -2, write_timeout: 1ms, max_requests_per_connection: -1, max_streams: 1001}
 `))
 	var got []string
 	for _, p := range problems {
@@ -69,7 +69,7 @@ limits: {min_body_rate: -2, write_timeout: 1ms, max_requests_per_connection: -1}
 	}
 	want := []string{"trusted_proxies[2]", "trusted_proxies[3]", "headers.managed[1]", "headers.managed[2]", "headers.managed[3]",
 		"retries.budget_percent", "retries.min_concurrent", "retries.max_kept_body_bytes",
-		"limits.min_body_rate", "limits.write_timeout", "limits.max_requests_per_connection"}
+		"limits.min_body_rate", "limits.write_timeout", "limits.max_requests_per_connection", "limits.max_streams"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s%v", diff, problems)
 	}

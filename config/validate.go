@@ -146,6 +146,7 @@ func (v *validator) limits(e *Edge) {
 	v.integer("limits.min_body_rate", l.MinBodyRate, -1, 1_000_000)
 	v.duration("limits.write_timeout", l.WriteTimeout, 100*time.Millisecond, 10*time.Minute)
 	v.integer("limits.max_requests_per_connection", l.MaxRequestsPerConnection, 1, 1_000_000_000)
+	v.integer("limits.max_streams", l.MaxStreams, 1, 1000)
 	v.integer("limits.max_connections", l.MaxConnections, 1, 10_000_000)
 	v.integer("limits.max_connections_per_address", l.MaxConnectionsPerAddress, 1, max(1, l.MaxConnections))
 	v.integer("retries.budget_percent", e.Retries.BudgetPercent, 1, 100)

@@ -66,7 +66,7 @@ func (s *server) proxyConfig(c *config.Edge) proxy.Config {
 		Snapshot: s.store.Load, Table: s.table, Sessions: s.sessions, Observe: s.observe, Health: s.healthz,
 		Limits:      http1.Limits{HeadBytes: l.MaxHeadBytes, Fields: l.MaxHeaderCount},
 		HeadTimeout: l.HeadTimeout.Std(), IdleTimeout: l.IdleTimeout.Std(),
-		MinBodyRate: l.MinBodyRate, WriteTimeout: l.WriteTimeout.Std(), MaxRequests: l.MaxRequestsPerConnection,
+		MinBodyRate: l.MinBodyRate, WriteTimeout: l.WriteTimeout.Std(), MaxRequests: l.MaxRequestsPerConnection, MaxStreams: l.MaxStreams,
 		Via: string(c.Name), TrustedProxies: c.TrustedProxies, Managed: c.Headers.Managed,
 		RetryPercent: c.Retries.BudgetPercent, MinRetries: c.Retries.MinConcurrent,
 		MaxKeptBody: c.Retries.MaxKeptBodyBytes, MaxConnections: l.MaxConnections, MaxConnectionsPerAddress: l.MaxConnectionsPerAddress,
