@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net/http"
+	"sync/atomic"
 	"testing"
 
 	"github.com/quic-go/quic-go"
@@ -25,16 +26,23 @@ var allEngines = []engine{{"HTTP/1.1", false, 1}, {"HTTP/1.1 over TLS", true, 1}
 
 // client returns a client of the kind, with connections of its own, and the URL of the edge's root for it.
 func (g engine) client(t testing.TB, e *edge) (c *http.Client, root string) {
+	c, root, _ = g.countingClient(t, e)
+	return c, root
+}
+
+// countingClient is client, with what counts its connections.
+func (g engine) countingClient(t testing.TB, e *edge) (c *http.Client, root string, dials func() int) {
 	if g.version < 3 {
-		c, root, _ = engineClient(t, e, g.tls, g.version == 2)
-		return c, root
+		return engineClient(t, e, g.tls, g.version == 2)
 	}
+	var n atomic.Int64
 	tr := &xhttp3.Transport{
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, ServerName: "a.test"}, DisableCompression: true,
 		Dial: func(ctx context.Context, _ string, conf *tls.Config, qc *quic.Config) (*quic.Conn, error) {
+			n.Add(1)
 			return quic.DialAddr(ctx, e.secureAddr(), conf, qc)
 		},
 	}
 	t.Cleanup(func() { tr.Close() })
-	return &http.Client{Transport: tr, Timeout: testnet.Patience}, "https://a.test"
+	return &http.Client{Transport: tr, Timeout: testnet.Patience}, "https://a.test", func() int { return int(n.Load()) }
 }
