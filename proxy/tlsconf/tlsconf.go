@@ -8,6 +8,8 @@
 // certificate says what is wrong, one whose handshake fails does not. What keeps hosts apart is Misdirected: a
 // request for a host of another certificate is answered 421, not routed.
 //
+// A server name that is none (with a NUL, longer than 253 bytes, ...) ends the handshake.
+//
 // It leaves listening and handshakes to who uses the configuration. Store.Run is the one goroutine's work. Certificates of
 // another source, as of ACME, would be a further way to make a set.
 //
@@ -35,6 +37,8 @@ func (s *Store) newConfig() *tls.Config {
 		MinVersion:   tls.VersionTLS12,
 		CipherSuites: suites,
 		NextProtos:   s.cfg.Protocols,
+
+		GetConfigForClient: checkName,
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			return s.set.Load().choose(hello), nil
 		},
