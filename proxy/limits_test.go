@@ -413,3 +413,49 @@ func threeRequestsAreTaken(t *testing.T, e *edge, g engine) {
 	}
 	testnet.Wait(t, "the connections to end that have had theirs", func() bool { return e.connections() == 1 })
 }
+
+// TestAReloadHoldsForOpenConnectionsOnEveryEngine: what another configuration says holds from a connection's next request on.
+func TestAReloadHoldsForOpenConnectionsOnEveryEngine(t *testing.T) {
+	for _, g := range allEngines {
+		t.Run(g.name, func(t *testing.T) {
+			t.Parallel()
+			e := newEdge(t, withTLS(t, "a.test"), withHTTP3)
+			e.httpNode("n1", "web", limitsNode(e))
+			c, root, dials := g.countingClient(t, e)
+			fields := http.Header{}
+			for i := range 40 {
+				fields.Set(fmt.Sprintf("X-%d", i), "v")
+			}
+			ask := func(want int) {
+				t.Helper()
+				if got, err := try(c, "GET", root+"/", nil, fields); err != nil || got != want {
+					t.Errorf("got %d, %v; want %d", got, err, want)
+				}
+			}
+			ask(200)
+			if err := e.change(func(c *Config) { c.Limits.Fields = 30 }); err != nil {
+				t.Fatal(err)
+			}
+			before := dials()
+			if ask(431); before != 1 || dials() != 1 {
+				t.Errorf("it took %d connections", dials())
+			}
+			fields = nil
+			ask(200) // HTTP/1.1's connection has ended with the refusal
+			before = dials()
+			if err := e.change(func(c *Config) { c.MaxRequests = 1 }); err != nil {
+				t.Fatal(err)
+			}
+			ask(200)
+			testnet.Wait(t, "the connection to end after its last request", func() bool { return e.connections() == 0 })
+			if n := dials() - before; n != 0 {
+				t.Errorf("the last request took %d further connections", n)
+			}
+			if err := e.change(func(c *Config) { c.MaxRequests, c.IdleTimeout = 100, 10 * short }); err != nil {
+				t.Fatal(err)
+			}
+			ask(200)
+			gone(t, e)
+		})
+	}
+}
