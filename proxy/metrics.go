@@ -60,6 +60,7 @@ func newMetrics(set *metrics.Set, s *Server) *proxyMetrics {
 	gauge("meridian_http2_misbehaved_total", func() float64 { return float64(s.http2.Stats().Misbehaved) })
 	if s.cfg.HTTP3 {
 		gauge("meridian_http3_connections", func() float64 { return float64(s.front.http3Stats().Open) })
+		gauge("meridian_http3_connections_shed_total", func() float64 { return float64(s.front.http3Stats().Shed) })
 		gauge("meridian_http3_requests_total", func() float64 { return float64(s.front.http3Stats().Requests) })
 	}
 	gauge("meridian_upstream_connects_total", func() float64 { return float64(s.upstream.Stats().Dialed) })
