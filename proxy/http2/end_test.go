@@ -40,7 +40,7 @@ func TestTheEndIsToldTwiceAndWhatIsUnderWayIsAnswered(t *testing.T) {
 	r, idle := dial(t, s.addr), dial(t, s.addr)
 	r.headers(1, true, get()...)
 	testnet.Wait(t, "both connections", func() bool { return s.Stats().Streams == 1 && s.Stats().Open == 2 })
-	s.Leave()
+	s.enter(leaving, 0)
 	if got := r.goAway(); got != 1<<31-1 {
 		t.Errorf("the first GOAWAY names %d", got)
 	}

@@ -100,10 +100,8 @@ func (s *Server) Serve(nc net.Conn, read []byte, p Peer) {
 	s.mu.Unlock()
 }
 
-// Leave tells all clients, those to come included, to use other connections. Their requests are still served.
-func (s *Server) Leave() { s.enter(leaving, 0) }
-
-// Stop is Leave and, once quiet has passed, takes no further request: a connection ends with its last stream.
+// Stop tells all clients, those to come included, to use other connections and, once quiet has passed, takes no further
+// request: a connection ends with its last stream.
 func (s *Server) Stop(quiet time.Duration) { s.enter(stopping, quiet) }
 
 func (s *Server) enter(p phase, quiet time.Duration) {
