@@ -451,7 +451,7 @@ func TestAReloadHoldsForOpenConnectionsOnEveryEngine(t *testing.T) {
 			if n := dials() - before; n != 0 {
 				t.Errorf("the last request took %d further connections", n)
 			}
-			if err := e.change(func(c *Config) { c.MaxRequests, c.IdleTimeout = 100, 10 * short }); err != nil {
+			if err := e.change(func(c *Config) { c.MaxRequests, c.IdleTimeout = 100, 10*short }); err != nil {
 				t.Fatal(err)
 			}
 			ask(200)
