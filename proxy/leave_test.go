@@ -24,9 +24,14 @@ import (
 // request under way that finish answers, and returns what waits for the telling and for the end of the answer.
 var leavers = map[string]func(t *testing.T, e *edge) (told func(), ended func()){
 	"HTTP/1.1": func(t *testing.T, e *edge) (func(), func()) {
-		c := dialALPN(t, e, "http/1.1")
+		idle, c := dialALPN(t, e, "http/1.1"), dialALPN(t, e, "http/1.1")
 		io.WriteString(c, "GET /slow HTTP/1.1\r\nHost: a.test\r\n\r\n")
-		return func() {}, func() {
+		told := func() { // its end is all that shows before the answer
+			if got, err := io.ReadAll(idle); err != nil || len(got) > 0 {
+				t.Errorf("the idle connection ended with %q, %v", got, err)
+			}
+		}
+		return told, func() {
 			if got, err := io.ReadAll(c); err != nil || !strings.Contains(string(got), "Connection: close\r\n") || !strings.HasSuffix(string(got), "done") {
 				t.Errorf("got %q, %v", got, err)
 			}
