@@ -197,17 +197,17 @@ func handshakeIsBounded(t *testing.T, e *edge, g engine) {
 	<-failed
 }
 
-// h2raw is a connection that speaks HTTP/2's frames.
-type h2raw struct {
+// frames is a connection that speaks HTTP/2's frames.
+type frames struct {
 	*http2.Framer
 	net.Conn
 	scheme string
 }
 
-func dialH2(t *testing.T, e *edge, g engine) *h2raw {
+func dialFrames(t *testing.T, e *edge, g engine) *frames {
 	t.Helper()
 	var c net.Conn = testnet.Dial(t, e.addr)
-	r := &h2raw{scheme: "http"}
+	r := &frames{scheme: "http"}
 	if g.tls {
 		c, r.scheme = dialALPN(t, e, "h2"), "https"
 	}
@@ -219,7 +219,7 @@ func dialH2(t *testing.T, e *edge, g engine) *h2raw {
 }
 
 // block is the header block of a GET, by literals without an index, so that it can be sent on any connection.
-func (r *h2raw) block(path string, more ...string) []byte {
+func (r *frames) block(path string, more ...string) []byte {
 	var b strings.Builder
 	enc := hpack.NewEncoder(&b)
 	fields := append([]string{":method", "GET", ":scheme", r.scheme, ":authority", "a.test", ":path", path}, more...)
@@ -229,12 +229,12 @@ func (r *h2raw) block(path string, more ...string) []byte {
 	return []byte(b.String())
 }
 
-func (r *h2raw) get(id uint32, path string, more ...string) {
+func (r *frames) get(id uint32, path string, more ...string) {
 	r.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: r.block(path, more...), EndStream: true, EndHeaders: true})
 }
 
 // outcome reads until the stream is answered or reset, and says how.
-func (r *h2raw) outcome(id uint32) string {
+func (r *frames) outcome(id uint32) string {
 	for {
 		f, err := r.ReadFrame()
 		switch f := f.(type) {
@@ -265,7 +265,7 @@ func halfAHeadEnds(t *testing.T, e *edge, g engine) {
 			t.Errorf("got %q", got)
 		}
 	case 2:
-		r := dialH2(t, e, g)
+		r := dialFrames(t, e, g)
 		b := r.block("/")
 		r.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: b[:len(b)/2], EndStream: true})
 		if got := r.outcome(1); got != "closed" {
@@ -328,7 +328,7 @@ func anIdleConnectionEnds(t *testing.T, e *edge, g engine) {
 func aLargeHeadIsRefused(t *testing.T, e *edge, g engine) {
 	long := strings.Repeat("x", 2100)
 	if g.version == 2 { // net/http's client would not send it
-		r := dialH2(t, e, g)
+		r := dialFrames(t, e, g)
 		if r.get(1, "/", "x-long", long); r.outcome(1) != "431" {
 			t.Error("a long head is not refused")
 		}
@@ -384,7 +384,7 @@ func oneConnectionIsTaken(t *testing.T, e *edge, g engine) {
 
 func twoStreamsAreTaken(t *testing.T, e *edge, g engine) {
 	if g.version == 2 {
-		r := dialH2(t, e, g)
+		r := dialFrames(t, e, g)
 		r.get(1, "/never")
 		r.get(3, "/never")
 		if r.get(5, "/"); r.outcome(5) != "REFUSED_STREAM" {
