@@ -7,14 +7,13 @@ import (
 	"errors"
 
 	"meridian/proxy/exchange"
+	"meridian/proxy/strict"
 )
 
 // Bounds of the chunked coding (RFC 9112, section 7.1). Ours.
 const (
-	maxChunkLine    = 256      // a chunk's size with its extensions
-	maxExtensions   = 16 << 10 // the chunk extensions of one body, which cost the sender nothing
-	maxTrailerBytes = 8 << 10
-	maxTrailers     = 32
+	maxChunkLine  = 256      // a chunk's size with its extensions
+	maxExtensions = 16 << 10 // the chunk extensions of one body, which cost the sender nothing
 )
 
 // errMoreNeeded is returned by a decoding step that needs bytes which have not arrived.
@@ -130,7 +129,8 @@ func (c *chunked) readEnd(r *Reader) error {
 
 // readTrailer takes the trailer section as a whole, so that it is read by the rules of a head.
 func (c *chunked) readTrailer(r *Reader) error {
-	f := headFinder{limits: Limits{HeadBytes: maxTrailerBytes, TargetBytes: maxTrailerBytes, Fields: maxTrailers}}
+	// What is a head's first line to the finder is a field here.
+	f := headFinder{limits: Limits{HeadBytes: strict.MaxTrailerBytes, TargetBytes: strict.MaxTrailerBytes, Fields: strict.MaxTrailers - 1}}
 	n, refusal := f.find(r.Buffered())
 	if refusal != nil {
 		return refuse(400, "trailer: %s", refusal.Reason)

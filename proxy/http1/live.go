@@ -9,13 +9,15 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"meridian/proxy/strict"
 )
 
 // config returns the configuration in force. A connection asks anew for each request, so that a change reaches it.
 func (s *Server) config() *Config { return s.live.Load() }
 
 // readerBytes is how large a connection's buffer may get.
-func readerBytes(c *Config) int { return max(c.HeadBytes, maxTrailerBytes) + bufferBytes }
+func readerBytes(c *Config) int { return max(c.HeadBytes, strict.MaxTrailerBytes) + bufferBytes }
 
 // Reconfigure puts other limits and timeouts in force, for open connections from their next request on. What c leaves open stays:
 // see policy.Live. Connections above a lowered bound are not cut. Safe for concurrent use.

@@ -11,12 +11,6 @@ import (
 	"meridian/proxy/strict"
 )
 
-// Bounds of trailers, as in HTTP/1.1. Ours.
-const (
-	maxTrailerBytes = 8 << 10
-	maxTrailers     = 32
-)
-
 // fields collects a header block. What is over the bounds is decoded, for the table's sake, and dropped.
 type fields struct {
 	limits strict.Limits
@@ -207,7 +201,7 @@ func (h *requestHead) line(p *pseudo, l strict.Limits) (r *strict.Refusal) {
 
 // trailer reads a header block behind a body.
 func (f *fields) trailer() (out exchange.Header, ok bool) {
-	if f.over || len(f.list)+len(f.cookie) > maxTrailers || f.bytes > maxTrailerBytes {
+	if f.over || len(f.list)+len(f.cookie) > strict.MaxTrailers || f.bytes > strict.MaxTrailerBytes {
 		return nil, false
 	}
 	for _, h := range f.list {

@@ -2,6 +2,12 @@
 
 package strict
 
+// Bounds of the fields behind a body, in every version of HTTP. Ours.
+const (
+	MaxTrailerBytes = 8 << 10 // the empty line of HTTP/1.1, or 32 bytes for each field of later versions, included
+	MaxTrailers     = 32
+)
+
 // Limits bound a message's head. Zero fields have the defaults.
 type Limits struct {
 	// HeadBytes bounds the whole head, its last empty line included. Zero: 32 KiB, as the Go team advises against header bombs.
