@@ -57,6 +57,8 @@ func (s *stream) arrived(b []byte) (n int, err error) {
 		return 0, errStopped
 	case s.err != nil:
 		return 0, s.err
+	case s.got == s.x.Length && !s.remoteEnded:
+		return 0, nil // with what comes behind it, it may still turn out to be malformed: a node must not have it as whole by then
 	}
 	n = copy(b, s.body[s.taken:])
 	if s.taken += n; s.taken == len(s.body) {

@@ -265,9 +265,12 @@ func (c *conn) onHead(id uint32, end bool) error {
 		return xhttp2.StreamError{StreamID: id, Code: xhttp2.ErrCodeProtocol}
 	}
 	handler := c.s.config().Handler
-	if refused != nil {
+	switch {
+	case refused != nil:
 		c.s.config().Refused(c.peer.Addr, refused)
 		handler = refusal(refused)
+	case head.Length == 0 && !end:
+		handler = ended(handler)
 	}
 	c.start(id, &head, end, handler)
 	if c.requests++; c.requests >= c.s.config().MaxRequests {

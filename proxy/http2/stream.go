@@ -102,6 +102,18 @@ func answer(status int, reason string) exchange.Handler {
 	}
 }
 
+// ended has h wait for the end of a request whose length is 0: a node takes its head for the whole of it, and what comes behind it
+// may make it malformed.
+func ended(h exchange.Handler) exchange.Handler {
+	return func(x *exchange.Exchange) {
+		var b [1]byte
+		if _, err := x.Body.Read(b[:]); err != io.EOF {
+			h = answer(408, "the request did not end")
+		}
+		h(x)
+	}
+}
+
 // httpDate is the form of RFC 9110, section 5.6.7.
 const httpDate = "Mon, 02 Jan 2006 15:04:05 GMT"
 
