@@ -33,7 +33,7 @@ type conn struct {
 
 func newConn(s *Server, q *quic.Conn) *conn {
 	c := &conn{s: s, q: q}
-	c.http = &xhttp3.Server{Handler: http.HandlerFunc(c.handle), MaxHeaderBytes: s.config().HeadBytes}
+	c.http = &xhttp3.Server{Handler: http.HandlerFunc(c.handle), MaxHeaderBytes: s.config().HeadBytes, ConnContext: withConn}
 	c.mu.Lock() // expire may come at once
 	defer c.mu.Unlock()
 	c.timer = time.AfterFunc(s.config().HeadTimeout, c.expire) // for the first head

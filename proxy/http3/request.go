@@ -3,6 +3,7 @@
 package http3
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -132,21 +133,35 @@ func (st *stream) readLength(r *http.Request) *strict.Refusal {
 		if !ok {
 			return strict.Refuse(400, "Content-Length %q is not a number of bytes", strict.Clip(v[0]))
 		}
-		st.x.Length = n
+		if st.x.Length = n; n == 0 { // what comes behind it may make it malformed, and a node would take the head for the whole of it
+			return st.readAhead()
+		}
 		return nil
 	}
 	st.x.Length = exchange.LengthUnknown
 	switch r.Method {
 	case "GET", "HEAD", "DELETE", "OPTIONS":
-		var b [1]byte
-		n, err := (*body)(st).Read(b[:])
-		st.ahead = append(st.ahead, b[:n]...)
-		switch {
-		case n == 0 && err == io.EOF:
+		if refused := st.readAhead(); refused != nil {
+			return refused
+		}
+		if st.over && len(st.ahead) == 0 {
 			st.x.Length = exchange.LengthNone
-		case n == 0 && err != nil:
-			return strict.Refuse(408, "the request did not end within %s", st.s.config().BodyTimeout)
 		}
 	}
 	return nil
+}
+
+// readAhead waits for the body's first byte or its end.
+func (st *stream) readAhead() *strict.Refusal {
+	var b [1]byte
+	n, err := (*body)(st).Read(b[:])
+	st.ahead = append(st.ahead, b[:n]...)
+	var refused *strict.Refusal
+	switch {
+	case err == nil, err == io.EOF:
+		return nil
+	case errors.As(err, &refused):
+		return refused
+	}
+	return strict.Refuse(408, "the request did not end within %s", st.s.config().BodyTimeout)
 }

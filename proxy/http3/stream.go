@@ -34,6 +34,7 @@ type stream struct {
 	ctx     context.Context
 
 	ahead   []byte // of the body, read to see whether there is one
+	got     int64  // bytes of the body that came
 	over    bool   // the body's end has been read
 	stopped atomic.Bool
 	idle    atomic.Int64 // nanoseconds
@@ -81,7 +82,7 @@ func (p *body) Read(b []byte) (int, error) {
 		p.control.SetReadDeadline(past)
 		return 0, errStopped
 	}
-	n, err := p.in.Read(b)
+	n, err := (*stream)(p).receive(b)
 	p.pacing.Lock()
 	defer p.pacing.Unlock()
 	p.pace.Got(n, time.Now())
@@ -125,13 +126,11 @@ func (p *body) Stop() {
 	p.control.SetReadDeadline(past)
 }
 
-// Trailer implements exchange.Body. Fields that are malformed are dropped.
+// Trailer implements exchange.Body.
 func (p *body) Trailer() (out exchange.Header) {
 	for name, values := range p.trailer() {
 		for _, v := range values {
-			if strict.IsToken(name) && strict.IsValue(v) {
-				out.Add(name, v)
-			}
+			out.Add(name, v)
 		}
 	}
 	return out
