@@ -52,8 +52,12 @@ func each(name, form string, values ...string) (out []Probe) {
 }
 
 func lengths() []Probe {
-	return each("S06 CL", post+"Content-Length: %s\r\n\r\nabcd",
-		"+4", "-4", "-0", "0x4", "4e0", "4.0", "4,4", "4, 4", "4 4", "4;", "4\t4", "", "\"4\"", "four", "9223372036854775808", "99999999999999999999999", "4\x00", "\u0664", "4_0", "4L", "1e1000", "+0")
+	return each("S06 CL", post+"Content-Length: %s\r\n\r\nabcd", otherLengths...)
+}
+
+// otherLengths are not the number of bytes of "abcd" as 1*DIGIT.
+var otherLengths = []string{
+	"+4", "-4", "-0", "0x4", "4e0", "4.0", "4,4", "4, 4", "4 4", "4;", "4\t4", "", "\"4\"", "four", "9223372036854775808", "99999999999999999999999", "4\x00", "\u0664", "4_0", "4L", "1e1000", "+0",
 }
 
 // codings are Transfer-Encoding in forms that some recipient reads as chunked and another does not.
@@ -88,10 +92,16 @@ func lines() []Probe {
 		{Name: "S21 a line without colon", Bytes: get + "X\r\n\r\n"},
 		{Name: "S21 an empty name", Bytes: get + ": x\r\n\r\n"},
 	}
-	out = append(out, each("S19 byte in a value", get+"X: a%sb\r\n\r\n", "\x00", "\x01", "\r", "\x08", "\x0b", "\x0c", "\x1b", "\x7f")...)
-	out = append(out, each("S20 byte in a name", get+"X%sY: z\r\n\r\n", " ", "\t", "\x00", "(", ")", ",", "/", ";", "<", "=", ">", "?", "@", "[", "\\", "]", "{", "}", "\"", "\x80", "\xff", "\x7f")...)
+	out = append(out, each("S19 byte in a value", get+"X: a%sb\r\n\r\n", nonValues...)...)
+	out = append(out, each("S20 byte in a name", get+"X%sY: z\r\n\r\n", nonTokens...)...)
 	return append(out, each("S22 space before the colon", get+"X%s: z\r\n\r\n", " ", "\t", "\x0b", "\xa0")...)
 }
+
+// Bytes that no field's value may have, and bytes that no name may.
+var (
+	nonValues = []string{"\x00", "\x01", "\r", "\x08", "\x0b", "\x0c", "\x1b", "\x7f"}
+	nonTokens = []string{" ", "\t", "\x00", "(", ")", ",", "/", ";", "<", "=", ">", "?", "@", "[", "\\", "]", "{", "}", "\"", "\x80", "\xff", "\x7f"}
+)
 
 // chunks are chunked bodies.
 func chunks() []Probe {
@@ -125,7 +135,7 @@ func requestLines() []Probe {
 	for _, v := range []string{"0.9", "1.2", "2.0", "3.0", "9.9"} {
 		out = append(out, Probe{"R2 version " + v, "GET / HTTP/" + v + "\r\nHost: a.test\r\n\r\n", []int{505}})
 	}
-	for _, m := range []string{"get", "Get", "CONNECT", "TRACE", "TRACK", "FOO", "PRI", "PURGE", "GETX", strings.Repeat("A", 300)} {
+	for _, m := range otherMethods {
 		out = append(out, Probe{"R3 method " + m[:min(len(m), 10)], m + " / HTTP/1.1\r\nHost: a.test\r\n\r\n", []int{400, 405, 501}})
 	}
 	return append(out,
@@ -139,16 +149,25 @@ func requestLines() []Probe {
 	)
 }
 
-func hosts() []Probe {
-	return each("H1 Host", "GET / HTTP/1.1\r\nHost: %s\r\n\r\n",
-		"", " ", "u@a.test", "u:p@a.test", "a.test, b.test", "a.test b.test", "a.test/", "a.test/x", "a.test?x", "a.test#x", "a.test\\", "http://a.test", "//a.test", "a.test:80:80", "a.test:", "a.test:x", "a.test:-1",
-		"a.test:65536", "a.test:0x50", "a.test: 80", "a..test", ".a.test", "a.test%00", "a%2etest", "a_te\x00st", "[::1", "::1", "[::1]x", "[::1]:x", "[v1.a]", "[::1%25eth0]", "[a.test]", "ä.test", "a.test\x7f", "*", "*.test", "(a.test)", "a.test;x", "'a.test'", "<a.test>", strings.Repeat("a", 300))
+// otherMethods are tokens that are forwarded to nobody.
+var otherMethods = []string{"get", "Get", "CONNECT", "TRACE", "TRACK", "FOO", "PRI", "PURGE", "GETX", strings.Repeat("A", 300)}
+
+func hosts() []Probe { return each("H1 Host", "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", otherHosts...) }
+
+// otherHosts are no host with an optional port.
+var otherHosts = []string{
+	"", " ", "u@a.test", "u:p@a.test", "a.test, b.test", "a.test b.test", "a.test/", "a.test/x", "a.test?x", "a.test#x", "a.test\\", "http://a.test", "//a.test", "a.test:80:80", "a.test:", "a.test:x", "a.test:-1",
+	"a.test:65536", "a.test:0x50", "a.test: 80", "a..test", ".a.test", "a.test%00", "a%2etest", "a_te\x00st", "[::1", "::1", "[::1]x", "[::1]:x", "[v1.a]", "[::1%25eth0]", "[a.test]", "ä.test", "a.test\x7f", "*", "*.test", "(a.test)", "a.test;x", "'a.test'", "<a.test>", strings.Repeat("a", 300),
 }
 
 func targets() []Probe {
-	out := each("H2 target", "GET %s HTTP/1.1\r\nHost: a.test\r\n\r\n",
-		"http://b.test/", "http://a.test.b.test/", "https://b.test/", "http:///", "http://", "http://a.test?x", "http://u@a.test/", "http://a.test:x/", "ftp://a.test/", "file:///etc/passwd", "javascript:x", "http:/a.test/", "http:a.test/", "a.test", "a.test/", "a.test:80", "*", "?x", "#x", "x", "\\", "//\\", "gopher://a.test/", "http://a.test#x/", "http://[::1/")
+	out := each("H2 target", "GET %s HTTP/1.1\r\nHost: a.test\r\n\r\n", otherTargets...)
 	return append(out, Probe{Name: "H5 * with more", Bytes: "OPTIONS */x HTTP/1.1\r\nHost: a.test\r\n\r\n"})
+}
+
+// otherTargets are neither paths nor URLs of a.test.
+var otherTargets = []string{
+	"http://b.test/", "http://a.test.b.test/", "https://b.test/", "http:///", "http://", "http://a.test?x", "http://u@a.test/", "http://a.test:x/", "ftp://a.test/", "file:///etc/passwd", "javascript:x", "http:/a.test/", "http:a.test/", "a.test", "a.test/", "a.test:80", "*", "?x", "#x", "x", "\\", "//\\", "gopher://a.test/", "http://a.test#x/", "http://[::1/",
 }
 
 func expectations() []Probe {
