@@ -30,12 +30,10 @@ const (
 
 // Error codes of RFC 9114, section 8.1 and RFC 9204, section 6.
 const (
-	h3InternalError   = 0x102
 	h3StreamCreation  = 0x103
 	h3ClosedCritical  = 0x104
 	h3FrameUnexpected = 0x105
 	h3FrameError      = 0x106
-	h3ExcessiveLoad   = 0x107
 	h3SettingsError   = 0x109
 	h3MissingSettings = 0x10a
 	h3Incomplete      = 0x10d
@@ -166,7 +164,10 @@ func h3Outcome(s *quic.Stream) (o probes.Outcome) {
 		}
 		if err != nil {
 			var reset *quic.StreamError
-			if o.Malformed = errors.As(err, &reset) && reset.Remote && reset.ErrorCode == h3MessageError; !o.Malformed {
+			if errors.As(err, &reset) && reset.Remote {
+				o.Reset = uint64(reset.ErrorCode)
+			}
+			if o.Malformed = o.Reset == h3MessageError; !o.Malformed {
 				o.Else = err.Error()
 			}
 			return o

@@ -18,6 +18,8 @@ type Outcome struct {
 	Body string
 	// Malformed says that the stream was reset, by the code that a version has for malformed messages.
 	Malformed bool
+	// Reset is the code of a reset, if the stream was reset.
+	Reset uint64
 	// Else says what ended it otherwise.
 	Else string
 }
