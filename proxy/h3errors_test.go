@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/quic-go/quic-go"
 
@@ -145,7 +146,7 @@ func (k *h3Case) run(t *testing.T, e *edge) string {
 	case strings.HasPrefix(want, "connection "):
 		select {
 		case <-c.Context().Done():
-		case <-c.ctx.Done():
+		case <-time.After(testnet.Patience):
 			return fmt.Sprintf("an open connection after %s", testnet.Patience)
 		}
 	default:

@@ -170,6 +170,7 @@ func askH2(t testing.TB, e *edge, secure bool) func(*probes.Message) probes.Outc
 		if c == nil {
 			c = dialH2(t, e, secure)
 		}
+		c.SetDeadline(time.Now().Add(testnet.Patience))
 		o := c.outcome(c.send(m))
 		if o.Else != "" {
 			o.Else = fmt.Sprintf("%s, on stream %d", o.Else, c.next-2)

@@ -46,7 +46,6 @@ const (
 // rawH3 is a client of HTTP/3 that sends any frame and any field.
 type rawH3 struct {
 	*quic.Conn
-	ctx     context.Context
 	control *quic.SendStream
 	asked   int
 }
@@ -55,13 +54,13 @@ type rawH3 struct {
 func dialH3(t testing.TB, e *edge, settings bool) *rawH3 {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), testnet.Patience)
+	defer cancel()
 	conn, err := quic.DialAddr(ctx, e.secureAddr(), &tls.Config{InsecureSkipVerify: true, ServerName: "a.test", NextProtos: []string{"h3"}}, &quic.Config{MaxIncomingUniStreams: 10})
 	if err != nil {
-		cancel()
 		t.Fatal(err)
 	}
-	c := &rawH3{Conn: conn, ctx: ctx}
-	t.Cleanup(func() { cancel(); c.CloseWithError(0x100, "") })
+	c := &rawH3{Conn: conn}
+	t.Cleanup(func() { c.CloseWithError(0x100, "") })
 	if settings {
 		c.control = c.uni(t, h3Control, h3Frame(h3Settings, nil))
 	}
@@ -71,7 +70,7 @@ func dialH3(t testing.TB, e *edge, settings bool) *rawH3 {
 // uni opens a unidirectional stream.
 func (c *rawH3) uni(t testing.TB, kind uint64, b []byte) *quic.SendStream {
 	t.Helper()
-	s, err := c.OpenUniStreamSync(c.ctx)
+	s, err := c.OpenUniStream()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +141,9 @@ func (c *rawH3) ask(t testing.TB, m *probes.Message) probes.Outcome {
 func (c *rawH3) open(t testing.TB) *quic.Stream {
 	t.Helper()
 	c.asked++
-	s, err := c.OpenStreamSync(c.ctx)
+	ctx, cancel := context.WithTimeout(context.Background(), testnet.Patience)
+	defer cancel()
+	s, err := c.OpenStreamSync(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,14 +41,6 @@ func TestWhatMustBeRefusedIsAndReachesNoNode(t *testing.T) {
 	})
 }
 
-func TestWhatMustBeTakenIsAlsoInTwoPieces(t *testing.T) {
-	overEach(t, func(t *testing.T, e *edge, dial func() *testnet.Conn) {
-		node := probes.NewRecorder(t)
-		e.node("n1", "web", node.Addr)
-		probes.RunTaken(t, func() net.Conn { return dial() }, node)
-	})
-}
-
 func TestAPathIsRefusedOrReachesTheNodeAsItIs(t *testing.T) {
 	overEach(t, func(t *testing.T, e *edge, dial func() *testnet.Conn) {
 		node := probes.NewRecorder(t)

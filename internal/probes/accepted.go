@@ -2,6 +2,11 @@
 
 package probes
 
+import (
+	"strings"
+	"testing"
+)
+
 // Accepted is a request that must reach the node as one well-formed request.
 type Accepted struct {
 	Name  string
@@ -42,3 +47,43 @@ func Taken() []Accepted {
 
 // Smuggled is 36 bytes that look like a request and are a body.
 const Smuggled = "GET /smug HTTP/1.1\r\nHost: a.test\r\n\r\n"
+
+// TakenMessage is a Message that must reach the node as one well-formed request.
+type TakenMessage struct {
+	Message
+	// Line is the request line that the node gets.
+	Line string
+}
+
+// TakenMessages returns those that are accepted in HTTP/2 and 3.
+func TakenMessages() []TakenMessage {
+	return []TakenMessage{
+		{Message{Name: "GET", Fields: Head("GET", "/a?b")}, "GET /a?b HTTP/1.1"},
+		{Message{Name: "host for authority", Fields: pairs(":method", "GET", ":scheme", "https", ":path", "/", "host", "a.test")}, "GET / HTTP/1.1"},
+		{Message{Name: "cookies and te", Fields: Head("HEAD", "/", "cookie", "a=1", "te", "trailers", "x", "", "cookie", "b=2")}, "HEAD / HTTP/1.1"},
+		{Message{Name: "OPTIONS", Fields: Head("OPTIONS", "/")}, "OPTIONS / HTTP/1.1"},
+		{Message{Name: "a body with a length", Fields: Head("POST", "/", "content-length", "4"), Body: []string{"abcd"}}, "POST / HTTP/1.1"},
+		{Message{Name: "a length with zeros and an end of its own", Fields: Head("PUT", "/", "content-length", "004"), Body: []string{"ab", "cd", ""}}, "PUT / HTTP/1.1"},
+		{Message{Name: "a length of 0 and an end of its own", Fields: Head("POST", "/", "content-length", "0"), Body: []string{""}}, "POST / HTTP/1.1"},
+		{Message{Name: "a body without length, and a trailer", Fields: Head("POST", "/"), Body: []string{"a", "", "bc"}, Trailer: pairs("x-sum", "1")}, "POST / HTTP/1.1"},
+		{Message{Name: "a body that looks like a request", Fields: Head("DELETE", "/", "x", "y"), Body: []string{Smuggled}}, "DELETE / HTTP/1.1"},
+	}
+}
+
+// CheckTaken holds what the node has seen to n times the message, and any number of canaries.
+func (m *TakenMessage) CheckTaken(t testing.TB, node *Recorder, n int) {
+	t.Helper()
+	seen, _ := node.Take()
+	for _, s := range seen {
+		switch {
+		case s.Line == canaryLine:
+		case s.Line != m.Line || s.Body != strings.Join(m.Body, "") || s.Host != "a.test" || len(s.Trailer) != len(m.Trailer):
+			t.Errorf("%s: the node saw %+v", m.Name, s)
+		default:
+			n--
+		}
+	}
+	if n != 0 {
+		t.Errorf("%s: the node saw it %d times too few", m.Name, n)
+	}
+}
