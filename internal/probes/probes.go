@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package probes holds what an edge must refuse, and what it must take unchanged, as tables: requests in the bytes of HTTP/1.1
-// by the groups S, C, L, R, H, E, Z, U and P of the smuggling literature (RFC 9112; Kettle's permutations), and paths and fields that
-// every version of HTTP must treat alike. A Recorder is the node behind the edge, which tells what came through.
+// by the groups S, C, L, R, H, E, Z, U and P of the smuggling literature (RFC 9112; Kettle's permutations), messages apart from how
+// a version of HTTP writes them, and paths and fields that every version must treat alike. A Recorder is the node behind the edge,
+// which tells what came through, and Oracle holds our reading of a request against those of others.
 //
-// The runners take a way to connect, so that the same tables run over TCP, TLS and, for Paths, LiteralPaths and Spoofed, by
-// other engines' clients. It leaves to the tests which edge that is.
+// The runners take a way to connect, or an Engine that sends a message as it is, so that the same tables run over every transport. It
+// leaves to the tests which edge that is, and the clients of HTTP/2 and 3.
 //
 //	node := probes.NewRecorder(t)
 //	probes.RunRefused(t, func() net.Conn { … }, node)
 //	probes.RunTaken(t, func() net.Conn { … }, node)
+//	probes.RunMessages(t, &probes.Engine{Ask: func(m *probes.Message) probes.Outcome { … }}, node)
 package probes
 
 import (
