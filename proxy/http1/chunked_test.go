@@ -12,6 +12,7 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"meridian/internal/probes"
 	"meridian/proxy/exchange"
 )
 
@@ -59,7 +60,19 @@ func TestEveryPrefixOfAChunkedBodyIsABreak(t *testing.T) {
 	}
 }
 
+func asProbes(taken []probes.Accepted) (out []probes.Probe) {
+	for _, p := range taken {
+		out = append(out, probes.Probe{Name: p.Name, Bytes: p.Bytes})
+	}
+	return out
+}
+
 func FuzzChunked(f *testing.F) {
+	for _, p := range append(probes.Refused(), asProbes(probes.Taken())...) {
+		if _, body, ok := strings.Cut(p.Bytes, "Transfer-Encoding: chunked\r\n\r\n"); ok && len(body) < 1024 {
+			f.Add(body)
+		}
+	}
 	for _, s := range []string{"0\r\n\r\n", "5\r\nhello\r\n0\r\n\r\n", "1;a=b\r\nx\r\n0\r\nA: b\r\n\r\nrest", "a\r\n0123456789\r\n0\r\n\r\n"} {
 		f.Add(s)
 	}
@@ -72,11 +85,13 @@ func FuzzChunked(f *testing.F) {
 		if err != nil {
 			return
 		}
-		// What we take, net/http's reader must take as the same.
+		// What we take, net/http's reader must take as the same, and fasthttp's where it takes it.
 		theirs, err := io.ReadAll(httputil.NewChunkedReader(strings.NewReader(in)))
 		if err != nil || string(theirs) != body {
 			t.Fatalf("we read %q, net/http %q, %v", body, theirs, err)
 		}
+		whole := "POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n" + in
+		probes.Oracle(t, []byte(whole[:consumed(whole)]), &probes.Reading{Method: "POST", Target: "/", Host: "a.test", Path: "/", Body: body}, false)
 		// And what we write of it, we read again.
 		again := AppendLastChunk(AppendChunk(nil, []byte(body)), nil)
 		if b, _, err := decode(bytes.NewReader(again)); err != nil || b != body {
