@@ -2,6 +2,8 @@
 
 package probes
 
+import "strings"
+
 // Paths are paths that name another resource to some reader than to another: refused in every version of HTTP, whatever a
 // route says.
 var Paths = []string{
@@ -16,7 +18,7 @@ var EncodedSlashes = []string{"/a%2fadmin", "/a%2Fadmin", "/account%2fx.css", "/
 // LiteralPaths are paths that must reach the node byte for byte, since nothing in them may be decoded, joined or repaired.
 var LiteralPaths = []string{
 	"//admin", "/%61dmin", "/%2561dmin", "/admin;x=.css", "/admin%3b.css", "/admin%ef%bc%8f", "/ADMIN", "/a//b///c", "/%252e%252e/admin", "/...", "/..a", "/a..", "/account%23.css", "/account%3f.css", "/a?b=/../c", "/a?%00%0d%0a",
-	"/a?", "/?a?b", "/a/", "/~a/-._~!$&'()*+,;=:@",
+	"/a?", "/?a?b", "/?" + strings.Repeat("a&", 4000), "/a/", "/~a/-._~!$&'()*+,;=:@",
 }
 
 func paths() []Probe { return each("H6 path", "GET %s HTTP/1.1\r\nHost: a.test\r\n\r\n", Paths...) }

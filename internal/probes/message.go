@@ -283,5 +283,10 @@ func refusedElse() []Message {
 	for _, v := range []string{"y 100-continue", "100-continue, x", "x", "", "100-continue;q=1", "100 continue", "200-ok"} {
 		out = append(out, Message{Name: fmt.Sprintf("expect %q", v), Fields: Head("POST", "/", "expect", v), Body: []string{"abcd"}, Status: []int{417}})
 	}
-	return append(out, Message{Name: "two expects", Fields: Head("POST", "/", "expect", "100-continue", "expect", "100-continue"), Body: []string{"abcd"}, Status: []int{417}})
+	for _, v := range []string{"-1", "+1", "1, 1", "x", "", "99999999999", "1;q=1"} {
+		out = append(out, Message{Name: fmt.Sprintf("max-forwards %q", v), Fields: Head("OPTIONS", "/", "max-forwards", v)})
+	}
+	return append(out,
+		Message{Name: "two max-forwards", Fields: Head("OPTIONS", "/", "max-forwards", "1", "max-forwards", "1")},
+		Message{Name: "two expects", Fields: Head("POST", "/", "expect", "100-continue", "expect", "100-continue"), Body: []string{"abcd"}, Status: []int{417}})
 }
