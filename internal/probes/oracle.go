@@ -91,7 +91,7 @@ func byFastHTTP(in *bufio.Reader) (*Reading, error) {
 		return nil, err
 	}
 	host := r.Header.Host()
-	if len(host) == 0 { // HTTP/1.0 may have it in the target alone
+	if len(host) == 0 && r.Header.RequestURI()[0] != '/' { // HTTP/1.0 may have it in the target alone
 		host = r.URI().Host()
 	}
 	// Its trailer is mixed with the header.
