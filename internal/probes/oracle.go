@@ -90,10 +90,14 @@ func byFastHTTP(in *bufio.Reader) (*Reading, error) {
 	if err := r.ContinueReadBody(in, 0, false); err != nil {
 		return nil, err
 	}
-	host := r.Header.Host()
-	if len(host) == 0 && r.Header.RequestURI()[0] != '/' { // HTTP/1.0 may have it in the target alone
-		host = r.URI().Host()
-	}
 	// Its trailer is mixed with the header.
-	return &Reading{Method: string(r.Header.Method()), Target: string(r.Header.RequestURI()), Host: string(host), Body: string(r.Body())}, nil
+	got := &Reading{Method: string(r.Header.Method()), Target: string(r.Header.RequestURI()), Body: string(r.Body())}
+	if len(r.Header.Host()) == 0 && strings.HasPrefix(got.Target, "/") {
+		return got, nil // HTTP/1.0 may name no host, and nothing is forwarded so: fasthttp then looks for one in the path
+	}
+	got.Host = string(r.URI().Host())
+	if got.Target != "*" {
+		got.Path = string(r.URI().PathOriginal())
+	}
+	return got, nil
 }

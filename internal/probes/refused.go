@@ -167,7 +167,7 @@ func targets() []Probe {
 
 // otherTargets are neither paths nor URLs of a.test.
 var otherTargets = []string{
-	"http://b.test/", "http://a.test.b.test/", "https://b.test/", "http:///", "http://", "http://a.test?x", "http://u@a.test/", "http://a.test:x/", "ftp://a.test/", "file:///etc/passwd", "javascript:x", "http:/a.test/", "http:a.test/", "a.test", "a.test/", "a.test:80", "*", "?x", "#x", "x", "\\", "//\\", "gopher://a.test/", "http://a.test#x/", "http://[::1/",
+	"http://b.test/", "http://a.test.b.test/", "https://b.test/", "http:///", "http://", "http://a.test?x", "http://u@a.test/", "http://a.test:x/", "ftp://a.test/", "file:///etc/passwd", "javascript:x", "http:/a.test/", "http:a.test/", "a.test", "a.test/", "a.test:80", "*", "?x", "#x", "x", "\\", "//\\", "gopher://a.test/", "http://a.test#x/", "http://[::1/", "//b.test://", "//b.test/admin?u=http://a.test/",
 }
 
 func expectations() []Probe {

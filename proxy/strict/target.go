@@ -34,6 +34,9 @@ func ParseTarget(method, target string) (origin, path, authority string, _ *Refu
 			return "", "", "", Refuse(400, "the target has a query but no path")
 		}
 	}
+	if strings.HasPrefix(origin, "//") && strings.Contains(origin, "://") {
+		return "", "", "", Refuse(400, "the target can be read as one with another host") // as fasthttp does
+	}
 	path, query, _ := strings.Cut(origin, "?")
 	if r := checkPath(path); r != nil {
 		return "", "", "", r
