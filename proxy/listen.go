@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"meridian/proxy/http3"
+	"meridian/proxy/socket"
 )
 
 // listener is one address that clients are taken on.
@@ -84,7 +85,7 @@ func wanted(c *Config) (out []*listener) {
 // bind binds all listeners or none.
 func bind(all []*listener) (_ []*listener, err error) {
 	for i, l := range all {
-		if l.ln, err = net.Listen("tcp", l.addr); err != nil {
+		if l.ln, err = socket.Listen(l.addr); err != nil {
 			closeAll(all[:i])
 			protocol := "HTTP"
 			if l.tls {
