@@ -233,7 +233,13 @@ func (c *conn) onBlock(piece []byte, last bool) error {
 	}
 	id, end := b.id, b.end
 	*b = block{}
-	return c.onHead(id, end)
+	if err := c.onHead(id, end); err != nil {
+		return err
+	}
+	if n := c.head.bytes / c.s.config().HeadBytes; n > 0 {
+		return c.waste(n) // decoding it has cost as much as that many heads: an indexed field of 4 KiB is one byte on the wire
+	}
+	return nil
 }
 
 // onHead takes a whole header block: of a new stream, or a trailer.

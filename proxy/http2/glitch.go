@@ -19,19 +19,23 @@ const (
 )
 
 // glitch counts one. Only the reading goroutine calls it.
-func (c *conn) glitch() error {
+func (c *conn) glitch() error { return c.waste(1) }
+
+// waste counts n at once, for what costs us more than a frame. Only the reading goroutine calls it.
+func (c *conn) waste(n int) error {
 	now := time.Now()
-	if n := int(now.Sub(c.glitchSeen) * glitchForget / time.Second); n > 0 {
-		c.glitches = max(0, c.glitches-n)
+	if forgotten := int(now.Sub(c.glitchSeen) * glitchForget / time.Second); forgotten > 0 {
+		c.glitches = max(0, c.glitches-forgotten)
 		c.glitchSeen = now
 	}
 	c.glitches = max(0, c.glitches-int(c.wellEnded.Swap(0)))
-	c.glitches++
+	before := c.glitches
+	c.glitches += n
 	switch {
 	case c.glitches >= glitchLimit:
 		c.s.misbehaved.Add(1)
 		return xhttp2.ConnectionError(xhttp2.ErrCodeEnhanceYourCalm)
-	case c.glitches == glitchGoAway:
+	case before < glitchGoAway && c.glitches >= glitchGoAway:
 		c.enter(leaving, 0)
 	}
 	return nil
