@@ -61,18 +61,39 @@ func (r *relay) inform(h *exchange.Head) error {
 }
 
 // relayBody copies the body, flushing before each wait for the node: what has arrived goes out in one write, and nothing
-// that has arrived is held back.
+// that has arrived is held back. Nothing is read from the node for a client that takes no more, so that little is held for it.
 func (r *relay) relayBody(body upstream.Body) error {
 	buf := copyPool.Get().(*[copyBytes]byte)
-	defer copyPool.Put(buf)
+	defer func() { copyPool.Put(buf) }()
 	w := r.x.Reply
+	taker, _ := w.(exchange.Taker)
+	unwatched := false
 	for {
-		n, err := body.ReadArrived(buf[:])
+		size := copyBytes
+		if taker != nil && r.record.bytesOut > 0 {
+			size = taker.Takes()
+		}
+		if size == 0 {
+			copyPool.Put(buf)
+			w.Unwatch() // writes tell now whether the client has left
+			unwatched = true
+			err := taker.AwaitTakes()
+			buf = copyPool.Get().(*[copyBytes]byte)
+			if err != nil {
+				return &clientError{err}
+			}
+			continue
+		}
+		n, err := body.ReadArrived(buf[:size])
 		if n == 0 && err == nil {
 			if err := w.Flush(); err != nil {
 				return &clientError{err}
 			}
-			n, err = body.Read(buf[:])
+			if unwatched && (r.whole || r.upload.done.Load()) {
+				unwatched = false
+				w.Watch(r)
+			}
+			n, err = body.Read(buf[:size])
 		}
 		if n > 0 {
 			r.touchSession()

@@ -10,14 +10,18 @@ import (
 	"sync/atomic"
 
 	"meridian/health"
+	"meridian/proxy/exchange"
 	"meridian/proxy/http1"
 	"meridian/proxy/upstream"
 )
 
 // copyBytes is the size of the buffers that bodies go through. Ours: larger reads hardly save calls any more.
-const copyBytes = 32 << 10
+const copyBytes = exchange.MaxTake
 
 var copyPool = sync.Pool{New: func() any { return new([copyBytes]byte) }}
+
+// firstPool holds the buffers with which more of a body is waited for.
+var firstPool = sync.Pool{New: func() any { return new([512]byte) }}
 
 // uploadState is what the goroutine that sends the rest of a request's body leaves behind. It is read after the goroutine
 // has ended.
@@ -45,9 +49,13 @@ func (r *relay) startUpload(c upstream.Call) {
 // uploadBody is the goroutine. It ends when the body is sent, the client or the node fails, or stopUpload is called.
 func (r *relay) uploadBody(c upstream.Call) {
 	buf := copyPool.Get().(*[copyBytes]byte)
-	defer copyPool.Put(buf)
+	defer func() { copyPool.Put(buf) }()
 	for {
-		n, err := r.x.Body.Read(buf[:])
+		n, err := r.x.Body.ReadArrived(buf[:])
+		if n == 0 && err == nil {
+			copyPool.Put(buf)
+			buf, n, err = r.awaitBody()
+		}
 		if n > 0 {
 			if werr := c.SendBody(buf[:n], r.timeouts.Idle.Std()); werr != nil {
 				c.RequestSent() // the node takes no more; it may have said why
@@ -67,6 +75,27 @@ func (r *relay) uploadBody(c upstream.Call) {
 			return
 		}
 	}
+}
+
+// awaitBody waits for more of the body and returns it in a buffer of copyPool. A client that sends its body byte by byte
+// does not hold a large buffer meanwhile, where the engine can tell what else has arrived.
+func (r *relay) awaitBody() (*[copyBytes]byte, int, error) {
+	if r.x.Protocol == "3" {
+		buf := copyPool.Get().(*[copyBytes]byte)
+		n, err := r.x.Body.Read(buf[:])
+		return buf, n, err
+	}
+	first := firstPool.Get().(*[512]byte)
+	defer firstPool.Put(first)
+	n, err := r.x.Body.Read(first[:])
+	buf := copyPool.Get().(*[copyBytes]byte)
+	copy(buf[:], first[:n])
+	if n > 0 && err == nil {
+		var more int
+		more, err = r.x.Body.ReadArrived(buf[n:])
+		n += more
+	}
+	return buf, n, err
 }
 
 func (r *relay) uploadDone(c upstream.Call) {

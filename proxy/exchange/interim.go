@@ -12,6 +12,20 @@ type Informer interface {
 	Inform(status int, h Header) error
 }
 
+// Taker is a Reply that knows whether its client takes more, so that a handler need not hold what nobody takes. Engines that
+// can't know don't implement it.
+type Taker interface {
+	// Takes returns how many bytes may be written without waiting for the client, 0 to MaxTake. Where the client is gone that
+	// is MaxTake: Write says so. The goroutine that writes the answer calls it.
+	Takes() int
+	// AwaitTakes waits until Takes is not 0, as long as the client may take for what is written to it. It gives back what
+	// buffers it can meanwhile. The client must not be watched. An error is that of a failed Write.
+	AwaitTakes() error
+}
+
+// MaxTake is the most that a Taker speaks of: what a handler writes at once.
+const MaxTake = 32 << 10
+
 // Switcher is a Reply whose connection can become a tunnel (RFC 9110, section 7.8): that of HTTP/1.1. Engines of other
 // versions don't implement it.
 type Switcher interface {

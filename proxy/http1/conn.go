@@ -30,6 +30,7 @@ type conn struct {
 	x        exchange.Exchange
 
 	sock    socket.Socket // reads and writes nc
+	room    socket.Room   // of nc, once it was asked for
 	r       Reader
 	out     []byte    // collected, to be sent
 	writeBy time.Time // the write deadline in force
@@ -83,6 +84,7 @@ func (c *conn) giveBack() {
 	c.pace, c.answering = exchange.Pace{}, false
 	s := c.s
 	c.sock.Reset(nil)
+	c.room.Reset(nil)
 	c.p, c.s, c.nc = nil, nil, nil
 	s.spare.Put(c)
 }

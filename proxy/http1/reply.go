@@ -3,8 +3,10 @@
 package http1
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -199,7 +201,7 @@ func (p *reply) Abort() {
 	}
 	c.reply.aborted, c.reply.keep = true, false
 	c.out = c.out[:0]
-	c.cut(c.reply.mode == replyUntilClose)
+	c.cut(c.reply.mode == replyUntilClose || errors.Is(c.reply.err, os.ErrDeadlineExceeded)) // the kernel would go on trying for minutes
 }
 
 // Started implements exchange.Reply.

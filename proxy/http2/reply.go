@@ -233,7 +233,6 @@ func (s *stream) data(b []byte, end bool) error {
 		b = b[n:]
 		s.stalledBytes += n
 	}
-	s.stallSince = time.Time{}
 	return nil
 }
 
@@ -249,12 +248,14 @@ func (s *stream) wait(window bool) error {
 		case len(c.out) < outBytes && (!window || s.sendWindow > 0 && c.sendWindow > 0):
 			return nil
 		}
-		if s.stallSince.IsZero() || s.stalledBytes >= minProgress {
-			s.stallSince, s.stalledBytes = time.Now(), 0
+		if s.stalledBytes >= minProgress {
+			s.stalled, s.stalledBytes = 0, 0
 		}
+		began := time.Now()
 		c.blocked[s] = struct{}{}
-		ok := s.writable.wait(s.stallSince.Add(c.s.config().WriteTimeout))
+		ok := s.writable.wait(began.Add(c.s.config().WriteTimeout - s.stalled))
 		delete(c.blocked, s)
+		s.stalled += time.Since(began)
 		if !ok {
 			return fmt.Errorf("write to the client: it took less than %d bytes in %s: %w", minProgress, c.s.config().WriteTimeout, os.ErrDeadlineExceeded)
 		}

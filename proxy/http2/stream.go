@@ -47,7 +47,7 @@ type stream struct {
 	pace         exchange.Pace
 	readable     waiter
 	writable     waiter
-	stallSince   time.Time // writes have waited since then with less than minProgress bytes sent
+	stalled      time.Duration // that writes have waited while stalledBytes were sent
 	stalledBytes int
 
 	reply replyState // of the writing goroutine

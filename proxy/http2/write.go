@@ -5,6 +5,7 @@ package http2
 import (
 	"encoding/binary"
 	"fmt"
+	"net"
 	"sync"
 	"time"
 
@@ -128,6 +129,9 @@ func (c *conn) write() {
 		if err != nil {
 			c.writeErr = fmt.Errorf("write to the client: %w", err)
 			c.out = nil
+			if tcp, ok := kernelConn(c.nc).(*net.TCPConn); ok {
+				tcp.SetLinger(0) // the kernel would go on trying for minutes
+			}
 			kernelConn(c.nc).Close() // the reader notices and ends all streams
 		}
 	}

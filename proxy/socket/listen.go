@@ -7,7 +7,7 @@ import (
 	"net"
 )
 
-// Listen is net.Listen for TCP. On Linux the kernel holds only 64 KiB of what is written to one of the listener's
+// Listen is net.Listen for TCP. On Linux the kernel holds only 128 KiB of what is written to one of the listener's
 // connections, besides what the client's window has room for; a write waits beyond that. Multipath TCP, which net.Listen offers,
 // is off: a listener of that kind hands none of its options on.
 func Listen(addr string) (net.Listener, error) {

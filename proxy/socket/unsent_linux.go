@@ -10,10 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unsentBytes is how much the kernel takes of what a client's window has no room for: twice the largest write. Without a
-// bound the kernel takes some megabytes for each client that asks and does not read; 5,000 of them take all that the kernel
-// has for TCP, from everyone. What a client's window lets through is not held up by it. Ours.
-const unsentBytes = 64 << 10
+// unsentBytes is how much the kernel takes of what a client's window has no room for. Without a bound it takes some megabytes
+// for each client that asks and does not read; 5,000 of them take all that the kernel has for TCP, from everyone. Writers
+// are woken at half of it: much less would cost those who read fast. Ours.
+const unsentBytes = 128 << 10
 
 // limitUnsent is a net.ListenConfig's Control. The connections of a listener have its options.
 func limitUnsent(_, _ string, raw syscall.RawConn) (err error) {
