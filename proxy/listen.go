@@ -164,6 +164,16 @@ func (f *front) serveLocked(s *Server, l *listener) {
 	})
 }
 
+// acceptFails logs that a listener can take no connection, and once it can again.
+func (s *Server) acceptFails(ln net.Listener, err error) {
+	if err == nil {
+		s.cfg.Logger.Info("connections are taken again", "listener", ln.Addr().String())
+		return
+	}
+	s.cfg.Logger.Warn("no connection can be taken; those that are open go on, and it is tried again, at least once a second",
+		"listener", ln.Addr().String(), "error", err)
+}
+
 // endHTTP3 ends HTTP/3 on the listener, and returns how many requests were cut.
 func (l *listener) endHTTP3(ctx context.Context, quiet time.Duration) int {
 	if l.http3 == nil {

@@ -160,6 +160,7 @@ func New(c Config) (*Server, error) {
 	p := s.policy(&c)
 	s.engine = http1.NewServer(p)
 	s.engine.OnHTTP2(s.serveHTTP2)
+	s.engine.OnAcceptFails(s.acceptFails)
 	s.http2 = http2.NewServer(p)
 	s.log = newAccessLog(c.AccessLog)
 	s.metrics = newMetrics(c.Metrics, s)

@@ -69,7 +69,7 @@ func (s *server) proxyConfig(c *config.Edge) proxy.Config {
 		MinBodyRate: l.MinBodyRate, WriteTimeout: l.WriteTimeout.Std(), MaxRequests: l.MaxRequestsPerConnection, MaxStreams: l.MaxStreams,
 		Via: string(c.Name), TrustedProxies: c.TrustedProxies, Managed: c.Headers.Managed,
 		RetryPercent: c.Retries.BudgetPercent, MinRetries: c.Retries.MinConcurrent,
-		MaxKeptBody: c.Retries.MaxKeptBodyBytes, MaxConnections: l.MaxConnections, MaxConnectionsPerAddress: l.MaxConnectionsPerAddress,
+		MaxKeptBody: c.Retries.MaxKeptBodyBytes, MaxConnections: fitFiles(l.MaxConnections, s.log), MaxConnectionsPerAddress: l.MaxConnectionsPerAddress,
 		Grace: c.Shutdown.Grace.Std(), Deadline: c.Shutdown.Deadline.Std(), Metrics: s.metrics, Logger: s.log,
 		AccessLog: s.access.writer(c.AccessLog),
 	}

@@ -31,6 +31,7 @@ type Stats struct {
 type Server struct {
 	live    policy.Live // in force; Reconfigure replaces it
 	http2   func(Handover)
+	failing func(ln net.Listener, err error)
 	closing atomic.Bool
 	calm    atomic.Int64 // nanoseconds that a waiting connection is given while closing
 
@@ -48,7 +49,7 @@ type Server struct {
 
 // NewServer returns a server that starts nothing.
 func NewServer(c Config) *Server {
-	s := &Server{conns: map[*peer]struct{}{}, fed: map[net.Listener]*feed{}}
+	s := &Server{conns: map[*peer]struct{}{}, fed: map[net.Listener]*feed{}, failing: func(net.Listener, error) {}}
 	s.live.Store(c)
 	return s
 }
@@ -57,6 +58,10 @@ func NewServer(c Config) *Server {
 // HTTP/2's preface, which RFC 9113, section 3.3 calls prior knowledge. f closes the connection and returns when that has
 // ended. Without it HTTP/2 is not spoken. Call it before the first Serve.
 func (s *Server) OnHTTP2(f func(Handover)) { s.http2 = f }
+
+// OnAcceptFails has f told when a listener can take no connection, as for want of file descriptors, and with nil when it has
+// taken one again: once each, however often it is tried meanwhile. Call it before the first Serve.
+func (s *Server) OnAcceptFails(f func(ln net.Listener, err error)) { s.failing = f }
 
 // Stats returns the counts.
 func (s *Server) Stats() Stats {
@@ -75,6 +80,9 @@ func (s *Server) serve(ln net.Listener, f *feed) error {
 	for {
 		nc, err := ln.Accept()
 		if err == nil {
+			if delay > 0 {
+				s.failing(ln, nil)
+			}
 			delay = 0
 			s.accepted.Add(1)
 			s.start(nc, f)
@@ -84,6 +92,9 @@ func (s *Server) serve(ln net.Listener, f *feed) error {
 			return err
 		}
 		s.acceptErrors.Add(1)
+		if delay == 0 {
+			s.failing(ln, err)
+		}
 		delay = min(max(2*delay, 5*time.Millisecond), time.Second)
 		time.Sleep(delay)
 	}

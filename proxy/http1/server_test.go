@@ -173,7 +173,13 @@ func (f *failing) Accept() (net.Conn, error) {
 
 func TestAcceptingGoesOnAfterFailuresWithPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		said := 0
 		s := NewServer(Config{Handler: echo})
+		s.OnAcceptFails(func(_ net.Listener, err error) {
+			if said++; err == nil {
+				t.Error("told that it goes on again")
+			}
+		})
 		began := time.Now()
 		if err := s.Serve(&failing{left: 10}); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("got %v", err)
@@ -181,6 +187,9 @@ func TestAcceptingGoesOnAfterFailuresWithPauses(t *testing.T) {
 		// 5, 10, 20 … 640 ms, then 1 s twice
 		if took, want := time.Since(began), 1275*time.Millisecond+2*time.Second; took != want || s.Stats().AcceptErrors != 10 {
 			t.Errorf("took %s with %d errors, want %s", took, s.Stats().AcceptErrors, want)
+		}
+		if said != 1 {
+			t.Errorf("told %d times; want once", said)
 		}
 	})
 }
