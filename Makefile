@@ -7,7 +7,7 @@ TEST := go test -race -shuffle=on -timeout 9m ./...
 FUZZTIME ?= 20s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check fuzz bench bench-http conformance h2spec lint-full fmt clean
+.PHONY: help build run test check fuzz bench bench-http siege conformance h2spec lint-full fmt clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ bench: ## Run every benchmark, with allocations
 
 bench-http: build ## The edge beside nginx and HAProxy, in alternating rounds: BENCH='-rounds 9' (installs them from Debian)
 	scripts/bench-http.sh $(BENCH)
+
+siege: ## The edge under attack at full size, with the others' p99 asserted: about 20 minutes on a quiet machine; SIEGE_RUN='Slow'
+	SIEGE=full go test -count=1 -v -timeout 60m -run '$(SIEGE_RUN)' ./internal/siege
 
 conformance: build ## The official MCP conformance suites through the edge (needs npm)
 	scripts/conformance.sh

@@ -80,6 +80,7 @@ var Meridian = Rules{
 		"internal/h3raw":    Support,
 		"internal/loadgen":  Support,
 		"internal/probes":   Support,
+		"internal/siege":    Support,
 		"internal/testnet":  Support,
 	},
 	Owners: map[string]Owner{
