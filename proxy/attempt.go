@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"net"
 	"os"
 	"slices"
 	"time"
@@ -153,7 +154,7 @@ func (r *relay) connectFailed(err error) (result, failure) {
 	if errors.Is(err, h2.ErrGreeting) {
 		reason = h2.ErrGreeting.Error()
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() { // a dial's is not os.ErrDeadlineExceeded
 		reason = "no connection within " + r.timeouts.Connect.String()
 	}
 	r.s.cfg.Observe(r.node.Name, health.ConnectFailed, reason)

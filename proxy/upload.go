@@ -20,8 +20,11 @@ const copyBytes = exchange.MaxTake
 
 var copyPool = sync.Pool{New: func() any { return new([copyBytes]byte) }}
 
-// firstPool holds the buffers with which more of a body is waited for.
-var firstPool = sync.Pool{New: func() any { return new([512]byte) }}
+// firstBytes is the size of the buffers with which more of a body is waited for. Ours: one of HTTP/1.1 that has a length goes
+// past the engine's own buffer with it.
+const firstBytes = 4 << 10
+
+var firstPool = sync.Pool{New: func() any { return new([firstBytes]byte) }}
 
 // uploadState is what the goroutine that sends the rest of a request's body leaves behind. It is read after the goroutine
 // has ended.
@@ -50,11 +53,18 @@ func (r *relay) startUpload(c upstream.Call) {
 func (r *relay) uploadBody(c upstream.Call) {
 	buf := copyPool.Get().(*[copyBytes]byte)
 	defer func() { copyPool.Put(buf) }()
+	fast := false // the last wait brought more than it had room for
 	for {
 		n, err := r.x.Body.ReadArrived(buf[:])
-		if n == 0 && err == nil {
+		switch {
+		case n > 0 || err != nil:
+		case fast:
+			n, err = r.x.Body.Read(buf[:])
+			fast = n >= firstBytes
+		default:
 			copyPool.Put(buf)
 			buf, n, err = r.awaitBody()
+			fast = n == firstBytes && r.x.Protocol == "3" // quic-go does not say what else has arrived
 		}
 		if n > 0 {
 			if werr := c.SendBody(buf[:n], r.timeouts.Idle.Std()); werr != nil {
@@ -78,14 +88,9 @@ func (r *relay) uploadBody(c upstream.Call) {
 }
 
 // awaitBody waits for more of the body and returns it in a buffer of copyPool. A client that sends its body byte by byte
-// does not hold a large buffer meanwhile, where the engine can tell what else has arrived.
+// does not hold a large buffer meanwhile.
 func (r *relay) awaitBody() (*[copyBytes]byte, int, error) {
-	if r.x.Protocol == "3" {
-		buf := copyPool.Get().(*[copyBytes]byte)
-		n, err := r.x.Body.Read(buf[:])
-		return buf, n, err
-	}
-	first := firstPool.Get().(*[512]byte)
+	first := firstPool.Get().(*[firstBytes]byte)
 	defer firstPool.Put(first)
 	n, err := r.x.Body.Read(first[:])
 	buf := copyPool.Get().(*[copyBytes]byte)

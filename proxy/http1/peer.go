@@ -56,8 +56,17 @@ func (p *peer) run() {
 	if !p.parked.IsZero() {
 		p.hot = time.Since(p.parked) < hotPatience
 	}
+	if p.tls != nil && !p.shaken {
+		next := p.shake()
+		go p.goOn(next) // the handshake has made this goroutine's stack large
+		return
+	}
+	p.goOn(arrived)
+}
+
+// goOn serves p after the handshake, if there was one. It is a goroutine, or the end of one.
+func (p *peer) goOn(next awaited) {
 	var read []byte
-	next := p.shake()
 	if next == arrived {
 		next, read = p.serve()
 	}
