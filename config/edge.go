@@ -127,7 +127,7 @@ type Limits struct {
 	// reload, those of HTTP/3 keep what they began with. Zero: 100. 1 to 1000.
 	MaxStreams int `json:"max_streams"`
 	// MaxConnections bounds the clients' connections at once, over all listeners and protocols; beyond it new ones are
-	// refused. Zero: 16384. 1 to 10000000.
+	// refused. It is lowered to 15/16 of the files that the program may open. Zero: 16384. 1 to 10000000.
 	MaxConnections int `json:"max_connections"`
 	// MaxConnectionsPerAddress bounds those of one client address, of IPv6 one /64. Zero: 4096. 1 to MaxConnections. Many
 	// people can be behind one address.

@@ -176,7 +176,7 @@ func TestHTTP3HoldsSlowClientsWithinItsLimits(t *testing.T) {
 		t.Run(k.name, func(t *testing.T) {
 			alone(t)
 			many := size(2, 20)
-			a := attack{name: "HTTP/3, " + k.name, attackers: many, memory: int64(many) * streams * (64 << 10), latency: true, prepare: func(e *edge, n int) (attacker, error) {
+			a := attack{name: "HTTP/3, " + k.name, attackers: many, memory: int64(many) * streams * (96 << 10), latency: true, prepare: func(e *edge, n int) (attacker, error) {
 				c, err := dialH3(e, n)
 				if err != nil {
 					return nil, err
