@@ -21,7 +21,7 @@ func (r *relay) answer(status, retryAfter int, format string, args ...any) {
 		r.record.err = message
 	}
 	if r.x.Reply.Started() {
-		r.abort()
+		r.breakOff(grpcStatus(status), message)
 		return
 	}
 	if isGRPC(r.x.Header.Get("Content-Type")) {

@@ -3,6 +3,7 @@
 package proxy
 
 import (
+	"errors"
 	"io"
 	"strings"
 	"time"
@@ -25,6 +26,10 @@ func (r *relay) relayAnswer(c upstream.Call, resp *http1.Response) {
 	}
 	err := r.x.Reply.WriteHead(&r.head)
 	r.record.status = status
+	r.noteGRPC(status, resp.Header.Get("Content-Type"))
+	if _, cut := r.ending(); err == nil && cut {
+		err = errEnded // WriteHead began anew what was interrupted
+	}
 	if err == nil {
 		err = r.relayBody(c.Body())
 	}
@@ -121,6 +126,9 @@ func (r *relay) answerTrailer(body upstream.Body) exchange.Header {
 	return nil
 }
 
+// errEnded stands for a node's answer that came too late.
+var errEnded = errors.New("the request was ended before its answer began")
+
 // clientError is a failed write to the client, which says nothing of the node.
 type clientError struct{ error }
 
@@ -131,18 +139,20 @@ func (r *relay) brokenAnswer(err error) {
 	gone, cut := r.ending()
 	_, client := err.(*clientError)
 	switch {
+	case cut && !gone: // a write that was interrupted is not the client's doing
+		r.cutShort()
+		return
 	case gone || client || r.upload.clientErr != nil:
 		r.record.err = "the client left"
 		r.s.cfg.Observe(r.node.Name, health.ClientGone, "")
-	case cut:
-		r.cutShort()
-		return
 	default:
 		r.s.cfg.Observe(r.node.Name, health.GatewayError, "the answer broke off: "+err.Error())
 		if !r.x.Reply.Started() {
 			r.fail(failure{status: 502, reason: "the node's answer broke off"})
 			return
 		}
+		r.breakOffBy(err)
+		return
 	}
 	r.abort()
 }

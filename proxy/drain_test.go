@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"meridian/internal/testnet"
+	"meridian/proxy/exchange"
 	"meridian/topology"
 )
 
@@ -120,7 +121,7 @@ func TestALeaseTakenBeforeACutIsSeenToBeCut(t *testing.T) {
 	e.drainNode("n1", true)
 	e.table.Cut("n1")
 	r := relayPool.Get().(*relay)
-	r.s = e.s
+	r.s, r.x = e.s, &exchange.Exchange{Reply: &fake{}}
 	if r.took(lease) {
 		t.Error("a lease on a cut node was used")
 	}

@@ -3,11 +3,13 @@
 package proxy
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"time"
 
 	"meridian/proxy/exchange"
+	"meridian/proxy/http1"
 )
 
 // The statuses of gRPC that the edge gives: https://grpc.github.io/grpc/core/md_doc_statuscodes.html.
@@ -102,9 +104,44 @@ func (r *relay) clientTime() (time.Duration, bool) {
 
 // deadlinePassed answers a gRPC request whose time has passed.
 func (r *relay) deadlinePassed() {
+	const message = "the deadline has passed"
 	if r.x.Reply.Started() {
+		r.breakOff(grpcDeadlineExceeded, message)
+		return
+	}
+	r.answerGRPC(grpcDeadlineExceeded, message)
+}
+
+// noteGRPC notes whether the answer that begins is gRPC's. Its client takes no answer for whole without a grpc-status of 0.
+func (r *relay) noteGRPC(status int, contentType string) {
+	r.failing = r.isH2 && status == 200 && isGRPC(contentType) && isGRPC(r.x.Header.Get("Content-Type"))
+}
+
+// breakOff ends an answer that was begun and will not be whole. To a client of gRPC it says why: a stream that is reset
+// would be INTERNAL to it, a fault in a program, where UNAVAILABLE is what a client tries again after, and a deadline that
+// passed is no fault at all. Any other client gets a reset.
+func (r *relay) breakOff(code int, message string) {
+	f, ok := r.x.Reply.(exchange.Failer)
+	if !ok || !r.failing {
 		r.abort()
 		return
 	}
-	r.answerGRPC(grpcDeadlineExceeded, "the deadline has passed")
+	if f.Fail(exchange.Header{{Name: "grpc-status", Value: strconv.Itoa(code)}, {Name: "grpc-message", Value: percentEncode(message)}}) != nil {
+		r.abort()
+		return
+	}
+	r.record.aborted = true
+}
+
+// breakOffBy is breakOff for what a node did amid its answer. What was relayed before goes out first.
+func (r *relay) breakOffBy(err error) {
+	if r.failing && r.x.Reply.Flush() != nil {
+		r.abort()
+		return
+	}
+	code, message := grpcUnavailable, "the node's answer broke off"
+	if errors.As(err, new(*http1.Refusal)) {
+		code, message = grpcInternal, "the node's answer is malformed"
+	}
+	r.breakOff(code, message)
 }

@@ -194,6 +194,7 @@ func (f *fake) Write(p []byte) (int, error)      { f.down <- string(p); return l
 func (f *fake) Flush() error                     { f.started = true; return nil }
 func (f *fake) Started() bool                    { return f.started }
 func (f *fake) Abort()                           { f.aborted = true }
+func (f *fake) Interrupt()                       {}
 func (f *fake) SetIdle(time.Duration)            {}
 func (f *fake) Watch(exchange.Canceler)          {}
 func (f *fake) Unwatch()                         {}

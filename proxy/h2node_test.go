@@ -3,9 +3,11 @@
 package proxy
 
 import (
+	"bytes"
 	"io"
 
 	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 
 	"meridian/internal/testnet"
 )
@@ -43,6 +45,52 @@ func oneEach(c *testnet.Conn) {
 			f.WriteData(1, true, []byte("ok"))
 		case ok:
 			f.WriteGoAway(1, http2.ErrCodeNo, nil)
+		}
+	}
+}
+
+// h2Node writes the frames of a node of HTTP/2, right ones or not.
+type h2Node struct {
+	*http2.Framer
+	*testnet.Conn
+	block bytes.Buffer
+	enc   *hpack.Encoder
+}
+
+// head writes a header block of these names and values.
+func (n *h2Node) head(id uint32, end bool, fields ...string) {
+	n.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: n.encode(fields...), EndHeaders: true, EndStream: end})
+}
+
+func (n *h2Node) encode(fields ...string) []byte {
+	n.block.Reset()
+	for i := 0; i < len(fields); i += 2 {
+		n.enc.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]})
+	}
+	return n.block.Bytes()
+}
+
+// answer answers a request rightly.
+func (n *h2Node) answer(id uint32, body string) {
+	n.head(id, false, ":status", "200")
+	n.WriteData(id, true, []byte(body))
+}
+
+// serveH2 serves a connection of HTTP/2: it calls answer for each head, which leaves the body unread.
+func serveH2(c *testnet.Conn, settings []http2.Setting, answer func(n *h2Node, id uint32)) {
+	io.CopyN(io.Discard, c, int64(len(http2.ClientPreface)))
+	n := &h2Node{Framer: http2.NewFramer(c, c), Conn: c}
+	n.enc = hpack.NewEncoder(&n.block)
+	n.AllowIllegalWrites = true
+	n.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	n.WriteSettings(settings...)
+	for {
+		f, err := n.ReadFrame()
+		if err != nil {
+			return
+		}
+		if h, ok := f.(*http2.MetaHeadersFrame); ok {
+			answer(n, h.StreamID)
 		}
 	}
 }

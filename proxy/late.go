@@ -10,6 +10,7 @@ import (
 // clock ends a request that takes longer than its route or its client allows.
 type clock struct {
 	timer  *time.Timer
+	until  time.Time      // when the request is too late; zero: never
 	client bool           // the time is the client's
 	rung   sync.WaitGroup // the timer's function
 }
@@ -22,8 +23,9 @@ func (r *relay) startClock() {
 	} else if most <= 0 {
 		return
 	}
+	r.clock.until = r.x.Received.Add(most)
 	r.clock.rung.Add(1)
-	r.clock.timer = time.AfterFunc(time.Until(r.x.Received.Add(most)), r.tooLate)
+	r.clock.timer = time.AfterFunc(time.Until(r.clock.until), r.tooLate)
 }
 
 // stopClock returns when the timer's function does not run and will not.
@@ -37,18 +39,42 @@ func (r *relay) stopClock() {
 	r.clock.rung.Wait()
 }
 
-// tooLate is the timer's function. Closing the connection to the node ends whatever waits for the node; what waits for the
-// client ends by its own deadline.
+// tooLate is the timer's function. Closing the connection to the node ends whatever waits for the node, and Interrupt what
+// waits for the client to take the answer.
 func (r *relay) tooLate() {
 	defer r.clock.rung.Done()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.late {
+		return // noticed already, and it may be being answered
+	}
 	r.late = true
+	r.endLocked()
+}
+
+// endLocked ends what the request is about. It needs r.mu.
+func (r *relay) endLocked() {
 	if r.tunnel != nil {
 		r.tunnel.GoAway(cutGoodbye)
-	} else if r.conn != nil {
+		return
+	}
+	if r.conn != nil {
 		r.conn.Close()
 	}
+	r.x.Reply.Interrupt()
+}
+
+// lateLocked reports whether the request's time has passed, if only just: the node has a clock, too, and what it did about
+// the same deadline may be here before our timer has rung. It needs r.mu.
+func (r *relay) lateLocked() bool {
+	if r.late || r.clock.until.IsZero() || time.Now().Before(r.clock.until) {
+		return r.late
+	}
+	r.late = true
+	if r.conn != nil {
+		r.conn.Close()
+	}
+	return true
 }
 
 func (r *relay) lateness() string {
@@ -61,7 +87,7 @@ func (r *relay) lateness() string {
 func (r *relay) isLate() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.late
+	return r.lateLocked()
 }
 
 // cutShort answers a request that was ended by the drain of its node or by its own time. An answer that was begun is broken off.

@@ -34,6 +34,7 @@ type relay struct {
 	class   mcp.Class // for MCP pools
 	isMCP   bool
 	isH2    bool      // the nodes speak HTTP/2
+	failing bool      // the answer that was begun is gRPC's, which may end with a status that says that it failed
 	touched time.Time // when the session of a stream was last counted as used
 
 	lease  balancer.Lease
@@ -223,7 +224,7 @@ func (r *relay) endLease() {
 func (r *relay) adopt(c upstream.Call) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.gone || r.wasCut || r.late {
+	if r.gone || r.wasCut || r.lateLocked() {
 		c.Close()
 		return false
 	}
@@ -259,11 +260,7 @@ func (r *relay) cut() bool {
 		return false
 	}
 	r.wasCut = true
-	if r.tunnel != nil {
-		r.tunnel.GoAway(cutGoodbye)
-	} else if r.conn != nil {
-		r.conn.Close()
-	}
+	r.endLocked()
 	return true
 }
 
@@ -271,5 +268,5 @@ func (r *relay) cut() bool {
 func (r *relay) ending() (gone, cut bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.gone, r.wasCut || r.late
+	return r.gone, r.wasCut || r.lateLocked()
 }

@@ -81,6 +81,9 @@ func (r *relay) runTunnel(t *tunnel.Tunnel, fromClient, fromNode []byte) {
 	r.x.Reply.(exchange.Switcher).OnLeave(func() { t.GoAway(min(shutdownGoodbye, s.live.Load().Deadline)) })
 	r.mu.Lock()
 	r.tunnel = t
+	if r.late || r.wasCut { // since it was looked at last
+		r.endLocked()
+	}
 	r.mu.Unlock()
 	end := t.Run(fromClient, fromNode)
 	r.mu.Lock()

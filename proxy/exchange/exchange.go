@@ -118,6 +118,9 @@ type Reply interface {
 	End(trailer Header) error
 	// Abort breaks the answer off and cuts the client's connection or stream.
 	Abort()
+	// Interrupt makes a Write, Flush or End that waits for the client, and all later ones, fail until WriteHead begins another
+	// answer. Any goroutine may call it while the handler runs.
+	Interrupt()
 	// Started reports whether a byte of the answer may have reached the client.
 	Started() bool
 	// SetIdle bounds the silence in either direction. Zero: the engine's default.

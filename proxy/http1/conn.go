@@ -48,6 +48,7 @@ type conn struct {
 	bodyDone    atomic.Bool  // and has come to its end
 	bodyBytes   atomic.Int64 // that were read
 	stopped     atomic.Bool  // Body.Stop was called
+	interrupted atomic.Bool  // Reply.Interrupt was called
 
 	mu        sync.Mutex // guards the fields below, with the read deadlines that belong to them
 	pace      exchange.Pace
@@ -177,6 +178,9 @@ func (c *conn) serveOne(received time.Time) bool {
 	c.expected = c.head.expects
 	c.awaits.Store(c.expected)
 	c.stopped.Store(false)
+	if c.interrupted.Load() {
+		c.calm()
+	}
 	c.bodyTouched.Store(false)
 	c.bodyDone.Store(false)
 	c.bodyBytes.Store(0)

@@ -69,6 +69,9 @@ func (p *reply) WriteHead(h *exchange.Head) error {
 	c.borrowOut()
 	c.out = c.out[:0] // of an answer that broke before any of it was sent
 	c.reply.bytes = 0
+	if c.interrupted.Load() {
+		c.calm()
+	}
 	c.awaits.Store(false) // from here on 100 (Continue) would be taken as a second answer
 	c.reply.headed = true
 	c.easeBody()
@@ -148,6 +151,9 @@ func (c *conn) send(b []byte) error {
 		return c.reply.err
 	}
 	c.extendWrite()
+	if c.interrupted.Load() { // after extendWrite, which may have moved the deadline that Interrupt set
+		c.nc.SetWriteDeadline(past)
+	}
 	c.reply.sent = true
 	_, err := c.sock.WriteBoth(c.out, b)
 	c.out = c.out[:0]
@@ -202,6 +208,18 @@ func (p *reply) Abort() {
 	c.reply.aborted, c.reply.keep = true, false
 	c.out = c.out[:0]
 	c.cut(c.reply.mode == replyUntilClose || errors.Is(c.reply.err, os.ErrDeadlineExceeded)) // the kernel would go on trying for minutes
+}
+
+// Interrupt implements exchange.Reply.
+func (p *reply) Interrupt() {
+	p.interrupted.Store(true)
+	p.nc.SetWriteDeadline(past)
+}
+
+// calm ends what Interrupt began.
+func (c *conn) calm() {
+	c.interrupted.Store(false)
+	c.writeBy = time.Time{} // the deadline in force is Interrupt's
 }
 
 // Started implements exchange.Reply.

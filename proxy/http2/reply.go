@@ -42,7 +42,12 @@ type replyState struct {
 // reply is a stream as exchange.Reply.
 type reply stream
 
-var errNoAnswer = errors.New("no answer is under way")
+var (
+	errNoAnswer    = errors.New("no answer is under way")
+	errInterrupted = errors.New("interrupted")
+)
+
+var _ exchange.Failer = (*reply)(nil)
 
 // WriteHead implements exchange.Reply.
 func (p *reply) WriteHead(h *exchange.Head) error {
@@ -54,6 +59,7 @@ func (p *reply) WriteHead(h *exchange.Head) error {
 	p.awaits = false   // from here on 100 would be taken as a second answer
 	p.pace.Reset(0, 0) // and what is left of the body may come as it likes: both may be a conversation
 	p.readable.cond.Broadcast()
+	p.interrupted = false
 	p.c.mu.Unlock()
 	r.headed = true
 	r.status, r.length = h.Status, h.Length
@@ -138,6 +144,34 @@ func (p *reply) Abort() {
 		s.c.reset(s.id, xhttp2.ErrCodeInternal)
 		s.end(errGone)
 	}
+}
+
+// Interrupt implements exchange.Reply.
+func (p *reply) Interrupt() {
+	p.c.mu.Lock()
+	defer p.c.mu.Unlock()
+	p.interrupted = true
+	p.writable.cond.Broadcast()
+}
+
+// Fail implements exchange.Failer. A head is not subject to flow control (RFC 9113, section 5.2), so it need not wait: it is
+// the last that is queued of the stream.
+func (p *reply) Fail(trailer exchange.Header) error {
+	s, r := (*stream)(p), &p.reply
+	if !r.sent || r.ended || r.aborted || r.bodyless || r.left != exchange.LengthUnknown {
+		return fmt.Errorf("fail: %w", errNoAnswer)
+	}
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	switch {
+	case s.err != nil:
+		return s.err
+	case s.c.writeErr != nil:
+		return s.c.writeErr
+	}
+	r.ended = true
+	s.c.encode(s.id, 0, trailer, exchange.LengthNone, true)
+	return s.answered()
 }
 
 // Started implements exchange.Reply.
@@ -245,6 +279,8 @@ func (s *stream) wait(window bool) error {
 			return fmt.Errorf("write to the client: %w", s.err)
 		case c.writeErr != nil:
 			return c.writeErr
+		case s.interrupted:
+			return fmt.Errorf("write to the client: %w", errInterrupted)
 		case len(c.out) < outBytes && (!window || s.sendWindow > 0 && c.sendWindow > 0):
 			return nil
 		}

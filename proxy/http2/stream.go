@@ -49,6 +49,7 @@ type stream struct {
 	writable     waiter
 	stalled      time.Duration // that writes have waited while stalledBytes were sent
 	stalledBytes int
+	interrupted  bool // writes fail until another answer begins
 
 	reply replyState // of the writing goroutine
 

@@ -47,6 +47,8 @@ type stream struct {
 	headed, sent, ended, aborted bool
 	bodyless                     bool
 	left                         int64
+	cut                          bool // a write has failed, so that the end of a frame may be missing
+	interrupted                  atomic.Bool
 	pending                      []byte
 
 	watching sync.Mutex // guards the fields below; held while the client's leaving is told
@@ -147,6 +149,7 @@ func (p *reply) WriteHead(h *exchange.Head) error {
 		return fmt.Errorf("write head %d: an answer was already started", h.Status)
 	}
 	p.awaits = false
+	p.interrupted.Store(false)
 	p.easeBody()
 	p.headed = true
 	p.head = exchange.Head{Status: h.Status, Length: h.Length, Header: append(p.head.Header[:0], h.Header...)}
@@ -225,6 +228,7 @@ func (p *reply) write(b []byte) error {
 		n := min(len(b), pieceBytes)
 		p.extend()
 		if _, err := p.w.Write(b[:n]); err != nil {
+			p.cut = true
 			return fmt.Errorf("write to the client: %w", err)
 		}
 		b = b[n:]
@@ -232,7 +236,13 @@ func (p *reply) write(b []byte) error {
 	return nil
 }
 
-func (p *reply) extend() { p.control.SetWriteDeadline(time.Now().Add(p.s.config().WriteTimeout)) }
+// extend gives the client time for the next write, unless writes are interrupted.
+func (p *reply) extend() {
+	p.control.SetWriteDeadline(time.Now().Add(p.s.config().WriteTimeout))
+	if p.interrupted.Load() {
+		p.control.SetWriteDeadline(past)
+	}
+}
 
 // sendable reports whether a field may be in HTTP/3: RFC 9114, section 4.2.
 func sendable(name string) bool {
@@ -253,6 +263,7 @@ func (p *reply) Flush() error {
 	}
 	p.extend()
 	if err := p.control.Flush(); err != nil {
+		p.cut = true
 		return fmt.Errorf("write to the client: %w", err)
 	}
 	return nil
@@ -270,10 +281,7 @@ func (p *reply) End(trailer exchange.Header) error {
 	if err := p.Flush(); err != nil {
 		return err
 	}
-	for _, f := range trailer {
-		p.w.Header().Add(http.TrailerPrefix+http.CanonicalHeaderKey(f.Name), f.Value)
-	}
-	p.ended = true
+	p.trailers(trailer)
 	return nil
 }
 
@@ -282,6 +290,34 @@ func (p *reply) Abort() {
 	if !p.ended {
 		p.aborted = true
 	}
+}
+
+// Interrupt implements exchange.Reply.
+func (p *reply) Interrupt() {
+	p.interrupted.Store(true)
+	p.control.SetWriteDeadline(past)
+}
+
+var _ exchange.Failer = (*reply)(nil)
+
+// Fail implements exchange.Failer. The trailers go out when the handler has returned. They can't follow a frame of which a
+// part is missing: that would be read on into them.
+func (p *reply) Fail(trailer exchange.Header) error {
+	if !p.sent || p.ended || p.aborted || p.bodyless || p.left != exchange.LengthUnknown || p.cut {
+		return fmt.Errorf("fail: %w", errNoAnswer)
+	}
+	p.interrupted.Store(false)
+	p.extend()
+	p.trailers(trailer)
+	return nil
+}
+
+// trailers ends the answer.
+func (p *reply) trailers(h exchange.Header) {
+	for _, f := range h {
+		p.w.Header().Add(http.TrailerPrefix+http.CanonicalHeaderKey(f.Name), f.Value)
+	}
+	p.ended = true
 }
 
 // Started implements exchange.Reply.
