@@ -5,9 +5,10 @@ LDFLAGS := -X main.version=$(VERSION)
 # The test command of README.md; -timeout is for each package.
 TEST := go test -race -shuffle=on -timeout 9m ./...
 FUZZTIME ?= 20s
+SOAK ?= 10737418240
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check fuzz bench bench-http siege conformance h2spec lint-full fmt clean
+.PHONY: help build run test check fuzz bench bench-http siege soak conformance h2spec lint-full fmt clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +45,9 @@ bench-http: build ## The edge beside nginx and HAProxy, in alternating rounds: B
 
 siege: ## The edge under attack at full size, with the others' p99 asserted: about 20 minutes on a quiet machine; SIEGE_RUN='Slow'
 	SIEGE=full go test -count=1 -v -timeout 60m -run '$(SIEGE_RUN)' ./internal/siege
+
+soak: ## 10 GiB up and down through an edge by each protocol, and its memory (20 minutes or more; SOAK=1073741824 for less)
+	go test -count=1 -timeout 6h ./cmd/edge -run TestVolumeLeavesMemoryFlat -v -volume $(SOAK)
 
 conformance: build ## The official MCP conformance suites through the edge (needs npm)
 	scripts/conformance.sh

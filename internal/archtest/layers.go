@@ -82,6 +82,7 @@ var Meridian = Rules{
 		"internal/probes":   Support,
 		"internal/siege":    Support,
 		"internal/testnet":  Support,
+		"internal/volume":   Support,
 	},
 	Owners: map[string]Owner{
 		"github.com/VictoriaMetrics/metrics":      {From: Do},
