@@ -268,8 +268,8 @@ func (r *relay) noAnswer(started bool, err error) (result, failure) {
 	var refusal *http1.Refusal
 	var f failure
 	switch {
-	case errors.As(err, &refusal):
-		f = failure{status: 502, reason: "the node's answer is malformed: " + refusal.Reason}
+	case errors.As(err, &refusal): // the log says how; what the node sent may have been meant for another client
+		f = failure{status: 502, reason: "the node's answer is malformed"}
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		f = failure{status: 504, reason: "the node did not answer within " + r.timeouts.FirstByte.String()}
 	case !started && repeatable(r.x.Method) && r.whole && uploaded:

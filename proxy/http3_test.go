@@ -23,7 +23,7 @@ func withHTTP3(c *Config) { c.HTTP3 = true }
 
 // h3 is quic-go's client.
 func h3(t testing.TB) *http.Client {
-	tr := &xhttp3.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, ServerName: "a.test"}, QUICConfig: &quic.Config{}}
+	tr := &xhttp3.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, ServerName: "a.test"}, QUICConfig: &quic.Config{}, DisableCompression: true}
 	t.Cleanup(func() { tr.Close() })
 	return &http.Client{Transport: tr, Timeout: testnet.Patience}
 }

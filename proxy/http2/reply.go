@@ -72,8 +72,8 @@ func (p *reply) WriteHead(h *exchange.Head) error {
 	case h.Length < 0:
 		r.left = exchange.LengthUnknown
 	}
-	if h.Status == http.StatusNoContent {
-		r.length = exchange.LengthNone // RFC 9110, section 8.6
+	if h.Status == http.StatusNoContent || h.Status == http.StatusNotModified {
+		r.length = exchange.LengthNone // RFC 9110, section 8.6; with 304 net/http's client would wait for that body
 	}
 	r.pending = r.pending[:0]
 	return nil
