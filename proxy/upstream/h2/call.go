@@ -278,6 +278,9 @@ func (s *Call) leaveLocked(idle time.Duration) {
 		return
 	}
 	s.left = true
+	if !s.ended && s.id != 0 {
+		s.c.abandoned++
+	}
 	delete(s.c.calls, s.id)
 	if idle <= 0 {
 		idle = s.c.pool.cfg.IdleTimeout

@@ -81,6 +81,8 @@ type conn struct {
 	idleSince  time.Time
 	idle       time.Duration
 	unreturned int64 // bytes of DATA that the node has not been given back
+	abandoned  int   // calls that left before their answer had come
+	strays     int   // heads that came for calls that have left
 }
 
 func newConn(p *Pool, addr string, nc net.Conn) *conn {
@@ -92,7 +94,7 @@ func newConn(p *Pool, addr string, nc net.Conn) *conn {
 	c.fr = http2.NewFramer(&c.out, nil)
 	c.ctlFr = http2.NewFramer(&c.ctl, nil)
 	c.henc = hpack.NewEncoder(&c.hbuf)
-	c.in = http2.NewFramer(io.Discard, nc)
+	c.in = http2.NewFramer(io.Discard, &blockReader{src: nc})
 	c.in.SetMaxReadFrameSize(16384)
 	c.in.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	c.in.MaxHeaderListSize = uint32(p.limits.Load().HeadBytes)

@@ -157,11 +157,15 @@ func (c *conn) onData(f *http2.DataFrame) error {
 
 func (c *conn) onHeaders(f *http2.MetaHeadersFrame) error {
 	call := c.calls[f.StreamID]
-	if call == nil {
-		return c.known(f.StreamID)
+	if call != nil {
+		call.onHeaders(f)
+		return nil
 	}
-	call.onHeaders(f)
-	return nil
+	// One that we gave up may still have a whole answer on its way here, but no more than that.
+	if c.strays++; c.strays > c.abandoned*(maxInterim+2) {
+		return connError("a head on stream %d, which has ended", f.StreamID)
+	}
+	return c.known(f.StreamID)
 }
 
 func (c *conn) onReset(f *http2.RSTStreamFrame) {
