@@ -55,6 +55,7 @@ type h2Node struct {
 	*testnet.Conn
 	block bytes.Buffer
 	enc   *hpack.Encoder
+	path  string // of the request to be answered
 }
 
 // head writes a header block of these names and values.
@@ -90,6 +91,7 @@ func serveH2(c *testnet.Conn, settings []http2.Setting, answer func(n *h2Node, i
 			return
 		}
 		if h, ok := f.(*http2.MetaHeadersFrame); ok {
+			n.path = h.PseudoValue("path")
 			answer(n, h.StreamID)
 		}
 	}
