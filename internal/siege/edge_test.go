@@ -61,7 +61,7 @@ type settings struct {
 	accessLog string
 }
 
-// start starts an edge, which ends with the test. The node is given time: it shares the processors with the attackers.
+// start starts an edge, which ends with the test. The node's checks are given time: it shares the processors with the attackers.
 func start(t *testing.T, s settings) *edge {
 	t.Helper()
 	dir := t.TempDir()
@@ -72,9 +72,6 @@ func start(t *testing.T, s settings) *edge {
 			t.Fatal(err)
 		}
 		return path
-	}
-	if s.timeouts != "" {
-		s.timeouts = ", " + s.timeouts
 	}
 	cert, key := testnet.Certificate(t, "a.test")
 	if s.accessLog == "" {
@@ -90,7 +87,7 @@ access_log: %q
 limits: {%s}
 shutdown: {deadline: 1s}
 `, put("a.crt", string(cert)), put("a.key", string(key)), size("2s", "10s"),
-		put("topology.yaml", fmt.Sprintf("regions: [{name: lab}]\npools: [{name: web, health_check: {type: tcp, interval: 15s, timeout: 10s}}]\nnodes: [{name: n1, pool: web, region: lab, address: %q}]\nroutes: [{name: r, pool: web, timeouts: {connect: 10s%s}}]\n", e.node.addr, s.timeouts)),
+		put("topology.yaml", fmt.Sprintf("regions: [{name: lab}]\npools: [{name: web, health_check: {type: tcp, interval: 15s, timeout: 10s}}]\nnodes: [{name: n1, pool: web, region: lab, address: %q}]\nroutes: [{name: r, pool: web, timeouts: {%s}}]\n", e.node.addr, s.timeouts)),
 		s.accessLog, s.limits))
 	e.launch(t, file)
 	testnet.Wait(t, "the edge to serve", func() bool {

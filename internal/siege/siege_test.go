@@ -149,7 +149,7 @@ func (a *attack) run(t *testing.T, e *edge) {
 }
 
 // spare is what a small attack may cost besides: the heap grows in steps, and the canary's own connections are in it.
-const spare = 3 << 20
+const spare = 6 << 20
 
 // failures collects what went wrong, the first few of it.
 type failures struct {
