@@ -26,7 +26,7 @@ const (
 // Refused returns all probes that must be refused in HTTP/1.1.
 func Refused() []Probe {
 	var out []Probe
-	for _, group := range [][]Probe{framing(), lengths(), codings(), lines(), chunks(), limits(), requestLines(), hosts(), targets(), paths(), expectations(), prefaces()} {
+	for _, group := range [][]Probe{framing(), lengths(), codings(), lines(), limits(), requestLines(), hosts(), targets(), paths(), expectations(), prefaces(), chunks()} {
 		out = append(out, group...)
 	}
 	return out
