@@ -41,6 +41,7 @@ type conn struct {
 	watch watcher
 	idle  time.Duration // bounds the silence within a body
 	pause func() error  // c.wait, made once
+	grown bool          // the goroutine's stack has room for a request
 
 	expected    bool         // the request had Expect: 100-continue
 	awaits      atomic.Bool  // and 100 has not been sent yet
@@ -69,6 +70,7 @@ func borrowConn(p *peer) *conn {
 	c.sock.Reset(p.nc)
 	c.r = Reader{src: &c.sock}
 	c.writeBy = time.Time{}
+	c.grown = false
 	text := p.client.Addr().AppendTo(c.ip[:0])
 	c.clientIP = unsafe.String(unsafe.SliceData(text), len(text))
 	return c
@@ -240,6 +242,10 @@ func (c *conn) skipEmptyLine() bool {
 
 // parse takes the head of n bytes that is buffered.
 func (c *conn) parse(n int) error {
+	if !c.grown { // not before the head is whole: a client that sends it slowly is to cost little
+		c.grown = true
+		growStack()
+	}
 	refusal := parseRequest(c.r.Buffered()[:n], &c.head)
 	c.r.Discard(n)
 	if refusal != nil {
