@@ -26,6 +26,7 @@ const (
 	finished   result = iota // the client has been answered, well or not, or is gone
 	unsent                   // no byte of the request was sent: any node may have it
 	unanswered               // sent, no byte of an answer came, and the request may be repeated
+	stale                    // unsent, because the connection had been closed while it was unused
 )
 
 // failure is why a try did not succeed: for the client, without addresses, if it is the last.
@@ -109,6 +110,10 @@ func (r *relay) tryNode(l balancer.Lease) (result, failure) {
 			return finished, failure{}
 		}
 		res, f := r.exchange(c)
+		if res == stale {
+			c, err = r.connect(connect, false)
+			continue
+		}
 		if res == finished || !c.Reused() {
 			if res != finished && !f.blameless {
 				r.s.cfg.Observe(r.node.Name, health.GatewayError, f.reason)
@@ -169,12 +174,19 @@ func (r *relay) connectFailed(err error) (result, failure) {
 func (r *relay) exchange(c upstream.Call) (result, failure) {
 	c.Begin(r.timeouts.FirstByte.Std(), !r.whole)
 	r.makeRequest()
+	if r.whole {
+		r.x.Reply.Watch(r) // before Send, which may wait for the answer
+	}
 	n, err := c.Send(&r.request, &r.wire, r.timeouts.Idle.Std())
 	if err != nil && n == 0 {
+		r.x.Reply.Unwatch()
 		r.drop()
 		if gone, cut := r.ending(); gone || cut {
 			r.ended()
 			return finished, failure{}
+		}
+		if errors.Is(err, upstream.ErrStale) {
+			return stale, failure{}
 		}
 		return unsent, failure{status: 502, reason: "the connection to the node broke", blameless: errors.Is(err, h2.ErrUnprocessed)}
 	}
@@ -182,9 +194,7 @@ func (r *relay) exchange(c upstream.Call) (result, failure) {
 	switch {
 	case err != nil: // the node may have answered before it closed
 		c.RequestSent()
-	case r.whole:
-		r.x.Reply.Watch(r)
-	default:
+	case !r.whole:
 		r.startUpload(c)
 	}
 	resp, started, err := c.ReadHead(http1.Sent{Method: r.x.Method, Upgrade: r.upgrade != "", Interim: r.informs}, r.timeouts.Idle.Std())

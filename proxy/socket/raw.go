@@ -21,6 +21,9 @@ type call struct {
 	try   func(fd uintptr) bool // reports whether it is done, rather than to be tried again when the socket is ready
 	now   func(fd uintptr)      // tries once
 	waits bool                  // now was not done
+	asks  func(fd uintptr) bool // sends, and then has package net wait
+	asked bool                  // asks has been called
+	early bool                  // something had come in before Ask sent
 }
 
 func (*call) init(c *call, try func(*call, uintptr) bool) {
@@ -37,6 +40,23 @@ func (c *call) run(op func(func(uintptr) bool) error, a, b []byte) (int, error) 
 	c.a, c.b = nil, nil
 	if err == nil && c.errno != 0 {
 		err = os.NewSyscallError("socket", c.errno)
+	}
+	return c.n, err
+}
+
+// runAsk has op, which is that of reading, call ask.
+func (c *call) runAsk(op func(func(uintptr) bool) error, a, b []byte) (int, error) {
+	if c.asks == nil {
+		c.asks = func(fd uintptr) bool { return ask(c, fd) }
+	}
+	c.a, c.b, c.n, c.errno, c.asked, c.early = a, b, 0, 0, false, false
+	err := op(c.asks)
+	c.a, c.b = nil, nil
+	switch {
+	case c.errno != 0:
+		err = os.NewSyscallError("socket", c.errno)
+	case c.asked: // the error, if there is one, is that of the wait, which the next read meets, too
+		err = nil
 	}
 	return c.n, err
 }
@@ -85,6 +105,23 @@ func write(c *call, fd uintptr) bool {
 		}
 	}
 	return true
+}
+
+// ask looks, sends and then has package net wait, without a read that would find nothing. That misses no answer: package
+// net forgets what it knows of the socket's readiness before the first call of ask, and the look says that nothing has
+// come until then, so whatever comes, be it while ask still sends, is an edge of its own for the kernel's epoll, and ends
+// the wait. An event that was on its way from before ends it too early; the read that follows then waits anew.
+func ask(c *call, fd uintptr) bool {
+	if c.asked {
+		return true
+	}
+	c.asked = true
+	var b [1]byte
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b[0])), 1, syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)
+	if c.early = errno != syscall.EAGAIN; c.early {
+		return true
+	}
+	return !write(c, fd) || c.errno != 0
 }
 
 func (c *call) send(fd uintptr) (int, syscall.Errno) {

@@ -7,12 +7,16 @@ package socket
 const haveRaw = false
 
 // call is not used: reads and writes go through the net.Conn.
-type call struct{}
+type call struct{ early bool }
 
 func (*call) init(*call, func(*call, uintptr) bool) {}
 
 func (*call) run(func(func(uintptr) bool) error, []byte, []byte) (int, error) {
 	panic("socket: a raw call on a platform without any") // invariant: haveRaw is false
+}
+
+func (*call) runAsk(func(func(uintptr) bool) error, []byte, []byte) (int, error) {
+	panic("socket: a raw call on a platform without any") // invariant: CanAsk says so
 }
 
 func (*call) once(func(func(uintptr)) error, []byte) (int, bool, error) { return 0, true, nil }

@@ -81,3 +81,18 @@ func (s *Socket) WriteBoth(a, b []byte) (int, error) {
 	n, err := both.WriteTo(s.conn)
 	return int(n), err
 }
+
+// CanAsk reports whether Ask may be called.
+func (s *Socket) CanAsk() bool { return s.raw != nil }
+
+// Ask sends a and then b to a peer that has nothing to say before that, and waits until there is something to be read, the
+// connection's end or read deadline included, which the next Read tells of. Where something had come in before, it sends
+// nothing and returns at once with early. It does not wait for the peer to take what is sent: n may be less than all with no
+// error, and the rest is Write's. Nobody else may read or write meanwhile. One of a and b must not be empty.
+func (s *Socket) Ask(a, b []byte) (n int, early bool, err error) {
+	if len(a) == 0 {
+		a, b = b, nil
+	}
+	n, err = s.out.runAsk(s.raw.Read, a, b)
+	return n, s.out.early, err
+}

@@ -37,8 +37,9 @@ type Call interface {
 	// being sent, RequestSent says when that is; ReadHead may be called before.
 	Begin(firstByte time.Duration, sending bool)
 	RequestSent()
-	// Send sends the head and what is at hand of the body within the time. n is 0 where nothing can have reached the node.
-	// scratch is for its use.
+	// Send sends the head and what is at hand of the body within the time. n is 0 where nothing can have reached the node; an
+	// ErrStale says that another connection may do. A whole request may come back only with its answer, so Close has to be
+	// able to end it. scratch is for its use.
 	Send(q *Request, scratch *[]byte, timeout time.Duration) (n int, err error)
 	// SendBody sends more of the body, and EndBody its end, within the time.
 	SendBody(b []byte, timeout time.Duration) error
@@ -55,20 +56,59 @@ type Call interface {
 
 var _ Call = (*Conn)(nil)
 
+// copyBelow is up to which length a body is copied behind its head, which costs less than to send two pieces. Ours.
+const copyBelow = 4 << 10
+
 // Send implements Call: one write for head and body.
 func (c *Conn) Send(q *Request, scratch *[]byte, timeout time.Duration) (n int, err error) {
 	b := http1.AppendRequest((*scratch)[:0], &q.Outgoing)
 	c.chunked = q.Length == exchange.LengthUnknown
-	if c.chunked {
+	var body []byte
+	switch {
+	case c.chunked:
 		b = http1.AppendChunk(b, q.Body)
 		if q.Whole {
 			b = http1.AppendLastChunk(b, q.Trailer)
 		}
-	} else {
+	case len(q.Body) < copyBelow:
 		b = append(b, q.Body...)
+	default:
+		body = q.Body
 	}
 	*scratch = b
-	return c.Write(b, timeout)
+	if q.Whole && c.sock.CanAsk() {
+		return c.ask(b, body, timeout)
+	}
+	if c.reused && !c.quiet() {
+		return 0, c.stale()
+	}
+	return c.writeBoth(b, body, timeout)
+}
+
+// ask sends a whole request and waits for the answer, or for why there is none, of which ReadHead tells.
+func (c *Conn) ask(head, body []byte, timeout time.Duration) (int, error) {
+	n, early, err := c.sock.Ask(head, body)
+	switch {
+	case err != nil:
+		return n, err
+	case early && c.reused:
+		return 0, c.stale()
+	case n == len(head)+len(body):
+		return n, nil
+	}
+	rest := n // the kernel took so much; early: nothing, since a new connection may well begin with an answer
+	if rest < len(head) {
+		head = head[rest:]
+	} else {
+		head, body = body[rest-len(head):], nil
+	}
+	more, err := c.writeBoth(head, body, timeout)
+	return n + more, err
+}
+
+func (c *Conn) stale() error {
+	c.pool.stale.Add(1)
+	return ErrStale
 }
 
 // SendBody implements Call.

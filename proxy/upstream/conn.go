@@ -4,6 +4,7 @@ package upstream
 
 import (
 	"bytes"
+	"errors"
 	"net"
 	"sync"
 	"syscall"
@@ -59,6 +60,10 @@ func newConn(p *Pool, addr string, nc net.Conn) *Conn {
 // Reused reports whether the connection has carried another request before.
 func (c *Conn) Reused() bool { return c.reused }
 
+// ErrStale says that the node has closed a connection that was kept unused, or has sent something on it: nothing was sent, and
+// another connection may do.
+var ErrStale = errors.New("the connection to the node was closed or written to while it was unused")
+
 // quiet reports whether an unused connection can be used: nothing has come in on it, its end included. It does not wait.
 func (c *Conn) quiet() bool {
 	return len(c.r.Buffered()) == 0 && (c.raw == nil || c.peek.quiet(c.raw))
@@ -66,12 +71,17 @@ func (c *Conn) quiet() bool {
 
 // Write sends b within the time.
 func (c *Conn) Write(b []byte, timeout time.Duration) (int, error) {
+	return c.writeBoth(b, nil, timeout)
+}
+
+// writeBoth sends a and then b within the time.
+func (c *Conn) writeBoth(a, b []byte, timeout time.Duration) (int, error) {
 	now := time.Now()
 	if left := c.writeBy.Sub(now); left < timeout*3/4 || left > timeout { // a timer is not moved for each write
 		c.writeBy = now.Add(timeout)
 		c.nc.SetWriteDeadline(c.writeBy)
 	}
-	return c.sock.Write(b)
+	return c.sock.WriteBoth(a, b)
 }
 
 // Begin prepares for an answer, whose head must come within firstByte of the request's end. If the request is still being

@@ -41,7 +41,7 @@ type Config struct {
 // Stats counts what a pool has done.
 type Stats struct {
 	Dialed, Failed uint64 // connections made, and attempts that failed
-	Reused, Stale  uint64 // connections used again, and those found closed or dirty before
+	Reused, Stale  uint64 // connections taken to be used again, and those found to be old, closed or dirty then
 	Idle           int    // kept now
 }
 
@@ -115,6 +115,7 @@ func (p *Pool) Stats() Stats {
 }
 
 // Get returns a connection to addr (IP:PORT): the one that was used last, since the others can then grow old, or a new one.
+// Whether the node has closed a used one meanwhile is found by its Send.
 func (p *Pool) Get(addr string, timeout time.Duration) (*Conn, error) {
 	s := p.shard(addr)
 	for {
@@ -122,7 +123,7 @@ func (p *Pool) Get(addr string, timeout time.Duration) (*Conn, error) {
 		if c == nil {
 			return p.Dial(addr, timeout)
 		}
-		if time.Now().Before(c.until) && c.quiet() {
+		if time.Now().Before(c.until) {
 			p.reused.Add(1)
 			c.reused = true
 			return c, nil

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"meridian/internal/testnet"
+	"meridian/proxy/exchange"
 	"meridian/proxy/http1"
 )
 
@@ -47,12 +48,19 @@ func ok(c *testnet.Conn) {
 	}
 }
 
+// send sends a request on c.
+func send(c *Conn) (int, error) {
+	var scratch []byte
+	q := Request{Outgoing: http1.Outgoing{Method: "GET", Target: "/", Host: "n", Length: exchange.LengthNone}, Whole: true}
+	return c.Send(&q, &scratch, testnet.Patience)
+}
+
 // ask sends a request on c and reads the answer whole.
 func ask(t *testing.T, c *Conn) {
 	t.Helper()
 	c.Begin(testnet.Patience, false)
-	if _, err := c.Write([]byte("GET / HTTP/1.1\r\nHost: n\r\n\r\n"), testnet.Patience); err != nil {
-		t.Fatal(err)
+	if n, err := send(c); n == 0 || err != nil {
+		t.Fatal(n, err)
 	}
 	resp, started, err := c.ReadHead(http1.Sent{Method: "GET"}, testnet.Patience)
 	if err != nil || !started || resp.Status != 200 {
@@ -113,11 +121,12 @@ func TestAConnectionThatTheNodeClosedOrWroteToIsNotUsed(t *testing.T) {
 			c.Release(0)
 			close(spoilt)
 			testnet.Wait(t, "the fault to arrive", func() bool { return !c.quiet() })
-			next := get(t, p, n.Addr)
-			if next.Reused() || p.Stats().Stale != 1 {
-				t.Errorf("the connection was used again: %+v", p.Stats())
+			same := get(t, p, n.Addr)
+			sent, err := send(same)
+			if same != c || sent != 0 || !errors.Is(err, ErrStale) || p.Stats().Stale != 1 {
+				t.Errorf("the connection was used again: %d, %v, %+v", sent, err, p.Stats())
 			}
-			next.Close()
+			same.Close()
 		})
 	}
 }
