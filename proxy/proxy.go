@@ -164,7 +164,6 @@ func New(c Config) (*Server, error) {
 	s.http2 = http2.NewServer(p)
 	s.log = newAccessLog(c.AccessLog)
 	s.metrics = newMetrics(c.Metrics, s)
-	s.relays.init()
 	s.via = newVia(c.Via)
 	return s, nil
 }

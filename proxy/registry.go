@@ -3,76 +3,74 @@
 package proxy
 
 import (
-	"hash/maphash"
 	"sync"
+	"sync/atomic"
 
 	"meridian/topology"
 )
 
-// registry knows the relays that are out at each node, so that they can be cut: a relay waits in a read of a socket and
-// can't wait for its lease's channel besides, unless it had a goroutine for that.
+// registry knows the relays that are out at nodes, so that they can be cut: a relay waits in a read of a socket and can't wait
+// for its lease's channel besides, unless it had a goroutine for that. To cut is rare and goes through all of them; to be
+// known costs each request a few stores.
 type registry struct {
-	seed   maphash.Seed
 	shards [64]registryShard
 }
 
-// registryShard holds the relays of some nodes, each list linked through the relays themselves.
+// registryShard holds those relays that were made for it, in a list linked through themselves.
 type registryShard struct {
-	mu    sync.Mutex // a lock on a request's way: held for a few stores, twice a request
-	heads map[topology.NodeID]*relay
+	mu   sync.Mutex // a lock on a request's way: held for a few stores, twice a request
+	head *relay
 }
 
-func (g *registry) init() {
-	g.seed = maphash.MakeSeed()
-	for i := range g.shards {
-		g.shards[i].heads = map[topology.NodeID]*relay{}
-	}
-}
+// relaysMade gives each relay that is made its shard. A relay is used again by the processor that used it last, so two
+// processors seldom meet at a lock.
+var relaysMade atomic.Uint32
 
-func (g *registry) shard(id topology.NodeID) *registryShard {
-	return &g.shards[maphash.String(g.seed, string(id))%uint64(len(g.shards))]
-}
-
-func (g *registry) add(id topology.NodeID, r *relay) {
-	s := g.shard(id)
+// add takes r in, whose node is set and stays so until remove.
+func (g *registry) add(r *relay) {
+	s := &g.shards[r.shard%uint32(len(g.shards))]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r.prev, r.next = nil, s.heads[id]
+	r.prev, r.next = nil, s.head
 	if r.next != nil {
 		r.next.prev = r
 	}
-	s.heads[id] = r
+	s.head = r
 }
 
-func (g *registry) remove(id topology.NodeID, r *relay) {
-	s := g.shard(id)
+func (g *registry) remove(r *relay) {
+	s := &g.shards[r.shard%uint32(len(g.shards))]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r.next != nil {
 		r.next.prev = r.prev
 	}
-	switch {
-	case r.prev != nil:
+	if r.prev != nil {
 		r.prev.next = r.next
-	case r.next != nil:
-		s.heads[id] = r.next
-	default:
-		delete(s.heads, id)
+	} else {
+		s.head = r.next
 	}
 	r.prev, r.next = nil, nil
+}
+
+// cut cuts the relays that are out at the node and returns how many those were.
+func (s *registryShard) cut(id topology.NodeID) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for r := s.head; r != nil; r = r.next {
+		if r.node.Name == id && r.cut() {
+			n++
+		}
+	}
+	return n
 }
 
 // CutNode aborts every request and stream that is out at the node and returns how many. It does not keep new ones away:
 // balancer.Table.Cut must have been called before. Safe for concurrent use.
 func (s *Server) CutNode(id topology.NodeID) int {
 	n := 0
-	sh := s.relays.shard(id)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	for r := sh.heads[id]; r != nil; r = r.next {
-		if r.cut() {
-			n++
-		}
+	for i := range s.relays.shards {
+		n += s.relays.shards[i].cut(id)
 	}
 	s.metrics.nodeCut.Add(n)
 	return n

@@ -65,7 +65,8 @@ type relay struct {
 	isName  func(string) bool          // r.nameKnown, made once
 	informs func(*exchange.Head) error // r.inform, made once
 
-	prev, next *relay // in the registry
+	shard      uint32 // of the registry, for good
+	prev, next *relay // in it
 
 	mu     sync.Mutex     // guards the fields below
 	conn   upstream.Call  // to be closed when the client is gone or the node is cut
@@ -76,7 +77,7 @@ type relay struct {
 }
 
 var relayPool = sync.Pool{New: func() any {
-	r := &relay{}
+	r := &relay{shard: relaysMade.Add(1)}
 	r.isName = r.nameKnown
 	r.informs = r.inform
 	return r
@@ -107,9 +108,9 @@ func (r *relay) release() {
 	r.endLease()
 	r.s.metrics.inFlight.Add(-1)
 	r.s.finish(r)
-	wire, body, fields, isName, informs := r.wire, r.body, r.fields, r.isName, r.informs
+	wire, body, fields, isName, informs, shard := r.wire, r.body, r.fields, r.isName, r.informs, r.shard // no copy of r
 	clear(fields[:cap(fields)])
-	*r = relay{wire: wire[:0], body: body[:0], fields: fields[:0], isName: isName, informs: informs}
+	*r = relay{wire: wire[:0], body: body[:0], fields: fields[:0], isName: isName, informs: informs, shard: shard}
 	relayPool.Put(r)
 }
 
@@ -199,7 +200,7 @@ func (r *relay) took(l balancer.Lease) bool {
 	r.lease, r.node = l, l.Node()
 	r.record.tries++
 	r.record.node = r.node.Name
-	r.s.relays.add(r.node.Name, r)
+	r.s.relays.add(r)
 	select {
 	case <-l.Cut(): // after add: whoever cuts later finds the relay in the registry
 		r.cut()
@@ -214,7 +215,7 @@ func (r *relay) endLease() {
 	if r.node == nil {
 		return
 	}
-	r.s.relays.remove(r.node.Name, r)
+	r.s.relays.remove(r)
 	r.lease.Done()
 	r.node = nil
 }

@@ -41,6 +41,7 @@ type conn struct {
 	watch watcher
 	idle  time.Duration // bounds the silence within a body
 	pause func() error  // c.wait, made once
+	lends atomic.Bool   // the read deadline is that of a wait for a request, and the next wait may do with it
 	grown bool          // the goroutine's stack has room for a request
 
 	expected    bool         // the request had Expect: 100-continue
@@ -71,6 +72,7 @@ func borrowConn(p *peer) *conn {
 	c.r = Reader{src: &c.sock}
 	c.writeBy = time.Time{}
 	c.grown = false
+	c.lends.Store(false)
 	text := p.client.Addr().AppendTo(c.ip[:0])
 	c.clientIP = unsafe.String(unsafe.SliceData(text), len(text))
 	return c
@@ -143,31 +145,55 @@ func (c *conn) await() awaited {
 
 // awaitHere waits in the goroutine: for patience, or if that is 0, as long as a connection may wait at all.
 func (c *conn) awaitHere(patience time.Duration) awaited {
+	for {
+		lent, short := c.timeWait(patience)
+		err := c.r.Fill()
+
+		p := c.p
+		p.mu.Lock()
+		p.waiting = false
+		calmed := p.calmed
+		p.mu.Unlock()
+		switch {
+		case err == nil:
+			p.hot = p.served // a client that sends its first request at once need not go on so
+			return arrived
+		case calmed || !errors.Is(err, os.ErrDeadlineExceeded):
+			return over
+		case lent:
+			c.lends.Store(false) // it was another wait's deadline: this one has a time of its own
+			continue
+		case short:
+			return elsewhere
+		}
+		return over
+	}
+}
+
+// timeWait sets the deadline of a wait for a request. short says that it is that of patience. Where requests follow closely it
+// is not set for each: the deadline of an earlier wait may be lent, and ends the wait too early then, but never too late.
+func (c *conn) timeWait(patience time.Duration) (lent, short bool) {
 	p := c.p
 	p.mu.Lock()
-	timeout := p.waitTimeout()
-	if short := patience > 0 && patience < timeout; short && !p.calmed {
-		timeout = patience
-	} else {
-		patience = 0
-	}
-	p.waiting = true
-	p.nc.SetReadDeadline(time.Now().Add(timeout))
-	p.mu.Unlock()
-
-	err := c.r.Fill()
-
-	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.waiting = false
-	switch {
-	case err == nil:
-		p.hot = p.served // a client that sends its first request at once need not go on so
-		return arrived
-	case patience > 0 && !p.calmed && errors.Is(err, os.ErrDeadlineExceeded):
-		return elsewhere
+	p.waiting = true
+	timeout := p.waitTimeout()
+	if short = patience > 0 && patience < timeout && !p.calmed; short {
+		timeout = patience
 	}
-	return over
+	lends := short && patience == hotPatience
+	if lends && c.lends.Load() {
+		return true, short
+	}
+	c.readBy(time.Now().Add(timeout))
+	c.lends.Store(lends)
+	return false, short
+}
+
+// readBy sets the read deadline.
+func (c *conn) readBy(t time.Time) {
+	c.lends.Store(false)
+	c.nc.SetReadDeadline(t)
 }
 
 // serveOne reads a request and has it answered. It reports whether the connection can take another one.
@@ -220,7 +246,7 @@ func (c *conn) readRequest(received time.Time) error {
 		}
 		if !timed {
 			timed = true
-			c.nc.SetReadDeadline(received.Add(c.s.config().HeadTimeout))
+			c.readBy(received.Add(c.s.config().HeadTimeout))
 		}
 		if err := c.r.Fill(); err != nil {
 			return err

@@ -20,7 +20,7 @@ func (c *conn) linger() {
 	if !ok || tcp.CloseWrite() != nil {
 		return
 	}
-	c.nc.SetReadDeadline(time.Now().Add(lingerTime))
+	c.readBy(time.Now().Add(lingerTime))
 	for n := len(c.r.Buffered()); n < lingerBytes; {
 		c.r.Discard(len(c.r.Buffered()))
 		if c.r.Fill() != nil {

@@ -34,7 +34,7 @@ func (c *conn) awaitBody() {
 	if c.answering {
 		by = now.Add(c.idle)
 	}
-	c.nc.SetReadDeadline(by)
+	c.readBy(by)
 }
 
 // easeBody drops the demand on the body's rate once the answer begins: from then on both may be a conversation, in which
@@ -47,9 +47,9 @@ func (c *conn) easeBody() {
 	defer c.mu.Unlock()
 	c.answering = true
 	if c.pace.Waiting() && !c.stopped.Load() {
-		c.nc.SetReadDeadline(time.Now().Add(c.idle))
+		c.readBy(time.Now().Add(c.idle))
 		if c.stopped.Load() { // Stop came in between: its deadline must hold
-			c.nc.SetReadDeadline(past)
+			c.readBy(past)
 		}
 	}
 	c.pace.Reset(0, 0)

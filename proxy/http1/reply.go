@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"meridian/proxy/exchange"
+	"meridian/proxy/socket"
 )
 
 // replyMode is the way in which the end of the answer's body is marked.
@@ -150,12 +151,22 @@ func (c *conn) send(b []byte) error {
 	if c.reply.err != nil {
 		return c.reply.err
 	}
-	c.extendWrite()
-	if c.interrupted.Load() { // after extendWrite, which may have moved the deadline that Interrupt set
-		c.nc.SetWriteDeadline(past)
+	if len(c.out)+len(b) == 0 {
+		return nil
 	}
 	c.reply.sent = true
-	_, err := c.sock.WriteBoth(c.out, b)
+	var n int
+	var err error
+	if !c.interrupted.Load() {
+		n, err = c.sock.WriteNow(c.out, b) // mostly there is room, and no deadline to be set
+	}
+	if out, b := socket.Cut(c.out, b, n); err == nil && len(out)+len(b) > 0 {
+		c.extendWrite()
+		if c.interrupted.Load() { // after extendWrite, which may have moved the deadline that Interrupt set
+			c.nc.SetWriteDeadline(past)
+		}
+		_, err = c.sock.WriteBoth(out, b)
+	}
 	c.out = c.out[:0]
 	if err != nil {
 		c.reply.err = fmt.Errorf("write to the client: %w", err)
@@ -164,8 +175,8 @@ func (c *conn) send(b []byte) error {
 	return c.reply.err
 }
 
-// extendWrite sets the time by which the client must have taken what is written. A timer is moved only when a quarter of the time
-// has passed, since most answers are out at once.
+// extendWrite sets the time by which the client must have taken what is written, before a write that may wait for it. A timer
+// is moved only when a quarter of the time has passed.
 func (c *conn) extendWrite() {
 	now := time.Now()
 	if c.writeBy.Sub(now) < c.s.config().WriteTimeout*3/4 {

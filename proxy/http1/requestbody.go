@@ -48,7 +48,7 @@ func (c *conn) wait() error {
 	}
 	c.awaitBody()
 	if c.stopped.Load() {
-		c.nc.SetReadDeadline(past)
+		c.readBy(past)
 		return errStopped
 	}
 	return nil
@@ -68,7 +68,7 @@ func (p *requestBody) Continue() error {
 // Stop implements exchange.Body.
 func (p *requestBody) Stop() {
 	p.stopped.Store(true)
-	p.nc.SetReadDeadline(past)
+	(*conn)(p).readBy(past)
 }
 
 // Trailer implements exchange.Body.

@@ -102,12 +102,12 @@ func (c *conn) awaitPreface(received time.Time) awaited {
 			return arrived
 		}
 		if len(b) >= len(preface) {
-			c.nc.SetReadDeadline(time.Time{})
+			c.readBy(time.Time{})
 			return asHTTP2
 		}
 		if !timed {
 			timed = true
-			c.nc.SetReadDeadline(received.Add(c.s.config().HeadTimeout))
+			c.readBy(received.Add(c.s.config().HeadTimeout))
 		}
 		if c.r.Fill() != nil {
 			return arrived // reading the request's head sees the same

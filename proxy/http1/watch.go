@@ -59,7 +59,7 @@ func (w *watcher) disarm(c *conn) {
 		w.timer.Stop() // a call that comes through nevertheless sees watchOff
 	case watchRunning:
 		w.state = watchEnding
-		c.nc.SetReadDeadline(past)
+		c.readBy(past)
 		for w.state != watchOff {
 			w.ended.Wait()
 		}
@@ -76,7 +76,7 @@ func (c *conn) watchClient() {
 		return
 	}
 	w.state = watchRunning
-	c.nc.SetReadDeadline(time.Time{}) // under the lock: disarm sets another one
+	c.readBy(time.Time{}) // under the lock: disarm sets another one
 	w.mu.Unlock()
 
 	var err error

@@ -125,3 +125,38 @@ func TestAWaitForAnAnswerEndsByDeadlineAndByClose(t *testing.T) {
 		t.Errorf("after Close it sent %d, %v", n, err)
 	}
 }
+
+func TestWriteNowTakesWhatTheKernelDoes(t *testing.T) {
+	s, c, other := asking(t)
+	c.SetWriteDeadline(time.Unix(1, 0)) // is of no concern to it
+	a, b := bytes.Repeat([]byte("a"), 3), bytes.Repeat([]byte("b"), 32<<20)
+	n, err := s.WriteNow(a, b)
+	if n <= len(a) || n >= len(b) || err != nil {
+		t.Fatalf("wrote %d of %d, %v", n, len(a)+len(b), err)
+	}
+	c.SetWriteDeadline(time.Time{})
+	var reading sync.WaitGroup
+	defer reading.Wait()
+	reading.Go(func() {
+		got := make([]byte, len(a)+len(b))
+		if _, err := io.ReadFull(other, got); err != nil || !bytes.Equal(got, append(a[:3:3], b...)) {
+			t.Errorf("what arrived is not what was written: %v", err)
+		}
+	})
+	left, rest := Cut(a, b, n)
+	if len(left)+len(rest) != len(a)+len(b)-n {
+		t.Errorf("%d and %d are left", len(left), len(rest))
+	}
+	if _, err := s.WriteBoth(left, rest); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCut(t *testing.T) {
+	for n, want := range []string{"abc|de", "bc|de", "c|de", "|de", "|e", "|"} {
+		a, b := Cut([]byte("abc"), []byte("de"), n)
+		if got := string(a) + "|" + string(b); got != want {
+			t.Errorf("%d off: %q, want %q", n, got, want)
+		}
+	}
+}

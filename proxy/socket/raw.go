@@ -62,10 +62,10 @@ func (c *call) runAsk(op func(func(uintptr) bool) error, a, b []byte) (int, erro
 }
 
 // once has op call now.
-func (c *call) once(op func(func(uintptr)) error, p []byte) (n int, waits bool, err error) {
-	c.a, c.n, c.errno = p, 0, 0
+func (c *call) once(op func(func(uintptr)) error, a, b []byte) (n int, waits bool, err error) {
+	c.a, c.b, c.n, c.errno = a, b, 0, 0
 	err = op(c.now)
-	c.a = nil
+	c.a, c.b = nil, nil
 	if err == nil && c.errno != 0 {
 		err = os.NewSyscallError("socket", c.errno)
 	}

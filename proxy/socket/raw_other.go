@@ -19,7 +19,9 @@ func (*call) runAsk(func(func(uintptr) bool) error, []byte, []byte) (int, error)
 	panic("socket: a raw call on a platform without any") // invariant: CanAsk says so
 }
 
-func (*call) once(func(func(uintptr)) error, []byte) (int, bool, error) { return 0, true, nil }
+func (*call) once(func(func(uintptr)) error, []byte, []byte) (int, bool, error) {
+	return 0, true, nil
+}
 
 func read(*call, uintptr) bool  { return true }
 func write(*call, uintptr) bool { return true }

@@ -54,7 +54,7 @@ func (s *Socket) ReadNow(p []byte) (int, error) {
 	if s.raw == nil || len(p) == 0 {
 		return 0, nil
 	}
-	n, waits, err := s.in.once(s.raw.Control, p) // not raw.Read, which would heed the deadline
+	n, waits, err := s.in.once(s.raw.Control, p, nil) // not raw.Read, which would heed the deadline
 	if n == 0 && err == nil && !waits {
 		err = io.EOF
 	}
@@ -80,6 +80,25 @@ func (s *Socket) WriteBoth(a, b []byte) (int, error) {
 	both := net.Buffers{a, b}
 	n, err := both.WriteTo(s.conn)
 	return int(n), err
+}
+
+// WriteNow is WriteBoth without waiting, whatever the deadline: n says how much the kernel took. It may be 0 also where there
+// is no way to tell. One of a and b must not be empty.
+func (s *Socket) WriteNow(a, b []byte) (n int, err error) {
+	if len(a) == 0 {
+		a, b = b, nil
+	}
+	if s.raw == nil {
+		return 0, nil
+	}
+	n, _, err = s.out.once(s.raw.Control, a, b)
+	return n, err
+}
+
+// Cut takes the n bytes off the front of a and b that a write has taken.
+func Cut(a, b []byte, n int) (_, _ []byte) {
+	k := min(n, len(a))
+	return a[k:], b[n-k:]
 }
 
 // CanAsk reports whether Ask may be called.

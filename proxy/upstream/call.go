@@ -7,6 +7,7 @@ import (
 
 	"meridian/proxy/exchange"
 	"meridian/proxy/http1"
+	"meridian/proxy/socket"
 )
 
 // Request is a request as it goes to a node.
@@ -96,12 +97,8 @@ func (c *Conn) ask(head, body []byte, timeout time.Duration) (int, error) {
 	case n == len(head)+len(body):
 		return n, nil
 	}
-	rest := n // the kernel took so much; early: nothing, since a new connection may well begin with an answer
-	if rest < len(head) {
-		head = head[rest:]
-	} else {
-		head, body = body[rest-len(head):], nil
-	}
+	// The kernel took only so much; nothing, if a new connection begins with what may even be an answer.
+	head, body = socket.Cut(head, body, n)
 	more, err := c.writeBoth(head, body, timeout)
 	return n + more, err
 }

@@ -32,6 +32,7 @@ type Conn struct {
 	msg     http1.Message
 	resp    http1.Response
 	reused  bool
+	taken   time.Time     // when Get or Dial returned it
 	until   time.Time     // when a connection that is kept has been idle for too long
 	idle    time.Duration // bounds the silence within an answer's body
 	pause   func() error  // c.wait, made once
@@ -40,13 +41,14 @@ type Conn struct {
 	chunk   []byte        // of it, being sent
 
 	deadline sync.Mutex // guards the fields below with the read deadline, which the goroutine that writes moves too
+	readBy   time.Time  // the read deadline in force
 	headed   bool       // the head has been read
 	firstBy  time.Duration
 	sending  bool // the request is not all out: the time for the answer has not begun
 }
 
 func newConn(p *Pool, addr string, nc net.Conn) *Conn {
-	c := &Conn{pool: p, addr: addr, nc: nc, limits: *p.limits.Load()}
+	c := &Conn{pool: p, addr: addr, nc: nc, limits: *p.limits.Load(), taken: time.Now()}
 	c.sock.Reset(nc)
 	c.r = http1.NewReader(&c.sock, c.limits.HeadBytes+maxReadBytes)
 	c.pause = c.wait
@@ -75,13 +77,21 @@ func (c *Conn) Write(b []byte, timeout time.Duration) (int, error) {
 }
 
 // writeBoth sends a and then b within the time.
-func (c *Conn) writeBoth(a, b []byte, timeout time.Duration) (int, error) {
+func (c *Conn) writeBoth(a, b []byte, timeout time.Duration) (n int, err error) {
+	if len(a)+len(b) == 0 {
+		return 0, nil
+	}
+	n, err = c.sock.WriteNow(a, b) // mostly there is room, and no deadline to be set
+	if a, b = socket.Cut(a, b, n); err != nil || len(a)+len(b) == 0 {
+		return n, err
+	}
 	now := time.Now()
 	if left := c.writeBy.Sub(now); left < timeout*3/4 || left > timeout { // a timer is not moved for each write
 		c.writeBy = now.Add(timeout)
 		c.nc.SetWriteDeadline(c.writeBy)
 	}
-	return c.sock.WriteBoth(a, b)
+	more, err := c.sock.WriteBoth(a, b)
+	return n + more, err
 }
 
 // Begin prepares for an answer, whose head must come within firstByte of the request's end. If the request is still being
@@ -91,10 +101,19 @@ func (c *Conn) Begin(firstByte time.Duration, sending bool) {
 	defer c.deadline.Unlock()
 	c.headed, c.sending, c.firstBy = false, sending, firstByte
 	if sending {
-		c.nc.SetReadDeadline(time.Time{})
+		c.readBy = time.Time{}
+		c.nc.SetReadDeadline(c.readBy)
 		return
 	}
-	c.nc.SetReadDeadline(time.Now().Add(firstByte))
+	c.readWithin(firstByte, c.taken)
+}
+
+// readWithin sets the read deadline, but not anew for each read: it may be late by a 32nd of the time.
+func (c *Conn) readWithin(d time.Duration, now time.Time) {
+	if left := c.readBy.Sub(now); left < d || left > d+d/32 {
+		c.readBy = now.Add(d + d/32)
+		c.nc.SetReadDeadline(c.readBy)
+	}
 }
 
 // RequestSent starts the time for the answer's head.
@@ -103,7 +122,7 @@ func (c *Conn) RequestSent() {
 	defer c.deadline.Unlock()
 	c.sending = false
 	if !c.headed {
-		c.nc.SetReadDeadline(time.Now().Add(c.firstBy))
+		c.readWithin(c.firstBy, time.Now())
 	}
 }
 
@@ -135,7 +154,10 @@ func (c *Conn) Body() Body { return &c.msg }
 
 // wait is called before a read of the body waits for the node.
 func (c *Conn) wait() error {
-	return c.nc.SetReadDeadline(time.Now().Add(c.idle))
+	c.deadline.Lock()
+	defer c.deadline.Unlock()
+	c.readWithin(c.idle, time.Now())
+	return nil
 }
 
 // Release gives the connection back after an exchange, to be kept unused for that time; zero: Config.IdleTimeout. It ends

@@ -123,9 +123,9 @@ func (p *Pool) Get(addr string, timeout time.Duration) (*Conn, error) {
 		if c == nil {
 			return p.Dial(addr, timeout)
 		}
-		if time.Now().Before(c.until) {
+		if now := time.Now(); now.Before(c.until) {
 			p.reused.Add(1)
-			c.reused = true
+			c.reused, c.taken = true, now
 			return c, nil
 		}
 		p.stale.Add(1)
