@@ -270,7 +270,7 @@ func (c *conn) skipEmptyLine() bool {
 func (c *conn) parse(n int) error {
 	if !c.grown { // not before the head is whole: a client that sends it slowly is to cost little
 		c.grown = true
-		growStack()
+		exchange.GrowStack()
 	}
 	refusal := parseRequest(c.r.Buffered()[:n], &c.head)
 	c.r.Discard(n)

@@ -89,10 +89,7 @@ func (w *poller) close() {
 // descriptor returns the file descriptor that a connection can be waited for by. A connection of TLS can be, too: when a
 // read of it had to wait, it had nothing left that it could give without further bytes.
 func descriptor(nc net.Conn) (int32, bool) {
-	if t, ok := nc.(interface{ NetConn() net.Conn }); ok {
-		nc = t.NetConn()
-	}
-	tcp, ok := nc.(*net.TCPConn)
+	tcp, ok := kernelConn(nc).(*net.TCPConn)
 	if !ok {
 		return 0, false
 	}

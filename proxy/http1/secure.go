@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"meridian/proxy/socket"
 )
 
 // secure is what TLS adds to a connection.
@@ -56,7 +58,7 @@ func (l *tlsListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tls.Server(nc, l.conf), nil
+	return tls.Server(socket.Wrap(nc), l.conf), nil
 }
 
 // shake makes the TLS handshake where there is one to make. It says what is next: arrived for HTTP/1, asHTTP2 for HTTP/2,
@@ -116,9 +118,4 @@ func (c *conn) awaitPreface(received time.Time) awaited {
 }
 
 // kernelConn returns the connection below TLS.
-func kernelConn(nc net.Conn) net.Conn {
-	if t, ok := nc.(*tls.Conn); ok {
-		return t.NetConn()
-	}
-	return nc
-}
+func kernelConn(nc net.Conn) net.Conn { return socket.Kernel(nc) }

@@ -5,7 +5,6 @@ package http2
 import (
 	"bufio"
 	"bytes"
-	"crypto/tls"
 	"errors"
 	"io"
 	"maps"
@@ -18,6 +17,8 @@ import (
 
 	xhttp2 "golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+
+	"meridian/proxy/socket"
 )
 
 // Bounds of a connection. Ours.
@@ -96,6 +97,7 @@ type block struct {
 }
 
 func newConn(s *Server, nc net.Conn, read []byte, p Peer) *conn {
+	nc = socket.Wrap(nc)
 	c := &conn{
 		s: s, nc: nc, peer: p, ip: p.Addr.Addr().String(), glitchSeen: time.Now(),
 		streams: map[uint32]*stream{}, blocked: map[*stream]struct{}{},
@@ -372,9 +374,4 @@ func (c *conn) linger() {
 }
 
 // kernelConn returns the connection below TLS.
-func kernelConn(nc net.Conn) net.Conn {
-	if t, ok := nc.(*tls.Conn); ok {
-		return t.NetConn()
-	}
-	return nc
-}
+func kernelConn(nc net.Conn) net.Conn { return socket.Kernel(nc) }

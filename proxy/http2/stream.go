@@ -69,6 +69,7 @@ func newStream(c *conn, id uint32) *stream {
 
 // run is the stream's goroutine.
 func (s *stream) run(h exchange.Handler) {
+	exchange.GrowStack()
 	s.handle(h)
 	switch r := &s.reply; {
 	case r.ended || r.aborted:
