@@ -157,6 +157,7 @@ func (o *origin) forwarded(m *exchange.Memo) string {
 		return m.Forwarded
 	}
 	var b strings.Builder
+	b.Grow(len("for=;host=;proto=") + 8 + len(o.ip) + len(o.host) + len(o.scheme)) // quotes and brackets included
 	b.WriteString("for=")
 	node(&b, o.ip)
 	if o.host != "" {

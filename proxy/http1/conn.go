@@ -69,7 +69,7 @@ func borrowConn(p *peer) *conn {
 	}
 	c.p, c.s, c.nc = p, p.s, p.nc
 	c.sock.Reset(p.nc)
-	c.r = Reader{src: &c.sock}
+	c.r.src, c.r.max = &c.sock, 0 // it holds nothing: giveBack has seen to that
 	c.writeBy = time.Time{}
 	c.grown = false
 	c.lends.Store(false)
@@ -147,7 +147,7 @@ func (c *conn) await() awaited {
 func (c *conn) awaitHere(patience time.Duration) awaited {
 	for {
 		lent, short := c.timeWait(patience)
-		err := c.r.Fill()
+		err := c.r.FillLazily()
 
 		p := c.p
 		p.mu.Lock()

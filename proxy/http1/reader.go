@@ -22,7 +22,8 @@ type Reader struct {
 	src  io.Reader
 	max  int // bytes that the buffer may grow to
 	buf  []byte
-	r, w int // buf[r:w] has been read from src and not been taken
+	r, w int           // buf[r:w] has been read from src and not been taken
+	room func() []byte // borrows buf; made once
 }
 
 // NewReader returns a reader whose buffer grows to at most max bytes.
@@ -52,6 +53,30 @@ func (b *Reader) Fill() error {
 		err = io.ErrNoProgress
 	}
 	return err
+}
+
+// FillLazily is Fill for a reader that holds nothing: while it waits it owns no buffer, where src allows that. The buffer is then
+// one that was in use a moment ago, instead of one that has grown cold with its connection.
+func (b *Reader) FillLazily() error {
+	src, ok := b.src.(lazyReader)
+	if !ok || b.r != b.w {
+		return b.Fill()
+	}
+	b.Release()
+	if b.room == nil {
+		b.room = func() []byte { b.makeRoom(); return b.buf }
+	}
+	n, err := src.ReadLazily(b.room)
+	b.w = n
+	if n == 0 && err == nil {
+		err = io.ErrNoProgress
+	}
+	return err
+}
+
+// lazyReader is what socket.Socket is.
+type lazyReader interface {
+	ReadLazily(room func() []byte) (int, error)
 }
 
 // makeRoom moves what is buffered to the front, or gets a larger buffer.

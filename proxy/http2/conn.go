@@ -64,6 +64,7 @@ type conn struct {
 	consumed   int   // bytes that were read and not granted anew
 	encoder    *hpack.Encoder
 	encoded    bytes.Buffer
+	said       said
 	out        []byte
 	writing    bool
 	writeErr   error

@@ -318,8 +318,7 @@ func (s *stream) answered() error {
 	return nil
 }
 
-// encode queues a head, or with status 0 a trailer. Names are written in lower case. It needs c.mu. The encoder keeps the
-// strings in its dynamic table for later answers, and these ones are only valid until the exchange ends: hence the copies.
+// encode queues a head, or with status 0 a trailer. Names are written in lower case. It needs c.mu.
 func (c *conn) encode(id uint32, status int, h exchange.Header, length int64, end bool) {
 	c.encoded.Reset()
 	if status > 0 {
@@ -330,7 +329,11 @@ func (c *conn) encode(id uint32, status int, h exchange.Header, length int64, en
 		if !sendable(name) {
 			continue
 		}
-		c.encoder.WriteField(hpack.HeaderField{Name: strings.Clone(name), Value: strings.Clone(h[i].Value), Sensitive: name == "set-cookie"})
+		f := hpack.HeaderField{Name: name, Value: h[i].Value, Sensitive: name == "set-cookie"}
+		if !f.Sensitive { // those the encoder does not keep
+			f = c.said.lasting(name, h[i].Value)
+		}
+		c.encoder.WriteField(f)
 	}
 	if length >= 0 {
 		c.encoder.WriteField(hpack.HeaderField{Name: "content-length", Value: strconv.FormatInt(length, 10)})

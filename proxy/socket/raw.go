@@ -21,6 +21,8 @@ type call struct {
 	try   func(fd uintptr) bool // reports whether it is done, rather than to be tried again when the socket is ready
 	now   func(fd uintptr)      // tries once
 	waits bool                  // now was not done
+	room  func() []byte         // provides a
+	lazy  func(fd uintptr) bool // reads into room's
 	asks  func(fd uintptr) bool // sends, and then has package net wait
 	asked bool                  // asks has been called
 	early bool                  // something had come in before Ask sent
@@ -57,6 +59,20 @@ func (c *call) runAsk(op func(func(uintptr) bool) error, a, b []byte) (int, erro
 		err = os.NewSyscallError("socket", c.errno)
 	case c.asked: // the error, if there is one, is that of the wait, which the next read meets, too
 		err = nil
+	}
+	return c.n, err
+}
+
+// runLazy has op, which is that of reading, call readLazily.
+func (c *call) runLazy(op func(func(uintptr) bool) error, room func() []byte) (int, error) {
+	if c.lazy == nil {
+		c.lazy = func(fd uintptr) bool { return readLazily(c, fd) }
+	}
+	c.room, c.n, c.errno, c.asked = room, 0, 0, false
+	err := op(c.lazy)
+	c.room, c.a = nil, nil
+	if err == nil && c.errno != 0 {
+		err = os.NewSyscallError("socket", c.errno)
 	}
 	return c.n, err
 }
@@ -107,6 +123,27 @@ func write(c *call, fd uintptr) bool {
 	return true
 }
 
+// quiet reports whether there is nothing to be read, not even the end.
+func quiet(fd uintptr) bool {
+	var b [1]byte
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b[0])), 1, syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)
+	return errno == syscall.EAGAIN
+}
+
+// readLazily takes a buffer once there is something to be put into it.
+func readLazily(c *call, fd uintptr) bool {
+	if !c.asked {
+		c.asked = true
+		if quiet(fd) {
+			return false
+		}
+	}
+	if c.a == nil {
+		c.a = c.room()
+	}
+	return read(c, fd)
+}
+
 // ask looks, sends and then has package net wait, without a read that would find nothing. That misses no answer: package
 // net forgets what it knows of the socket's readiness before the first call of ask, and the look says that nothing has
 // come until then, so whatever comes, be it while ask still sends, is an edge of its own for the kernel's epoll, and ends
@@ -116,9 +153,7 @@ func ask(c *call, fd uintptr) bool {
 		return true
 	}
 	c.asked = true
-	var b [1]byte
-	_, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b[0])), 1, syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)
-	if c.early = errno != syscall.EAGAIN; c.early {
+	if c.early = !quiet(fd); c.early {
 		return true
 	}
 	return !write(c, fd) || c.errno != 0

@@ -19,6 +19,10 @@ func (*call) runAsk(func(func(uintptr) bool) error, []byte, []byte) (int, error)
 	panic("socket: a raw call on a platform without any") // invariant: CanAsk says so
 }
 
+func (*call) runLazy(func(func(uintptr) bool) error, func() []byte) (int, error) {
+	panic("socket: a raw call on a platform without any") // invariant: haveRaw is false
+}
+
 func (*call) once(func(func(uintptr)) error, []byte, []byte) (int, bool, error) {
 	return 0, true, nil
 }

@@ -49,6 +49,19 @@ func (s *Socket) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// ReadLazily is Read into a buffer that room provides once there is something to be read, or earlier where there is no way to
+// tell. It is for waits that are expected to be long, and costs one call of the system more where something is there at once.
+func (s *Socket) ReadLazily(room func() []byte) (int, error) {
+	if s.raw == nil {
+		return s.conn.Read(room())
+	}
+	n, err := s.in.runLazy(s.raw.Read, room)
+	if n == 0 && err == nil {
+		err = io.EOF
+	}
+	return n, err
+}
+
 // ReadNow is Read without waiting: 0 and nil say that there is nothing, or that there is no way to tell.
 func (s *Socket) ReadNow(p []byte) (int, error) {
 	if s.raw == nil || len(p) == 0 {
