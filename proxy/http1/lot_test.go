@@ -225,3 +225,78 @@ func TestABodyThatComesAfterThePatienceForItsHeadIsTaken(t *testing.T) {
 		t.Errorf("got %q, %v", got, err)
 	}
 }
+
+func TestAClientThatHasHalfClosedIsAnsweredAndLetGo(t *testing.T) {
+	s, addr := serveTCP(t, Config{Handler: echo})
+	const want = `200 GET / host=a.test length=-2 body="" trailer=[]`
+	for name, end := range map[string]func(*testnet.Conn){
+		"with the first request": func(c *testnet.Conn) { c.Send(askRoot); c.CloseWrite() },
+		"with a later request": func(c *testnet.Conn) {
+			c.Send(askRoot)
+			if got, err := answers(c, 1, "GET"); err != nil || got[0] != want {
+				t.Errorf("before: %q, %v", got, err)
+			}
+			c.Send(askRoot)
+			c.CloseWrite()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := testnet.Dial(t, addr)
+			end(c)
+			if got, err := answers(c, 1, "GET"); err != nil || got[0] != want {
+				t.Errorf("%q, %v", got, err)
+			}
+			if got, clean := c.ReadAll(); got != "" || !clean {
+				t.Errorf("then %q, clean %v", got, clean)
+			}
+		})
+	}
+	testnet.Wait(t, "the connections to be forgotten", func() bool { return s.Stats().Open == 0 })
+}
+
+// TestABusyConnectionsLentDeadlineEndsNoWait has a client come back at intervals around that after which the deadline of an
+// earlier wait has passed.
+func TestABusyConnectionsLentDeadlineEndsNoWait(t *testing.T) {
+	s, addr := serveTCP(t, Config{Handler: echo})
+	c := testnet.Dial(t, addr)
+	for i := range 12 {
+		c.Send(askRoot)
+		if _, err := answers(c, 1, "GET"); err != nil {
+			t.Fatalf("request %d: %v", i, err)
+		}
+		if i >= 4 { // busy by now
+			<-time.After(time.Duration(i%4) * hotPatience / 3)
+		}
+	}
+	waitParked(t, s, 1)
+	c.Send(askRoot)
+	if _, err := answers(c, 1, "GET"); err != nil {
+		t.Fatalf("parked: %v", err)
+	}
+}
+
+func TestABusyConnectionThatWaitsByALentDeadlineLeavesAtShutdown(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, done := NewServer(Config{Handler: echo}), make(chan error, 1)
+	go func() { done <- s.Serve(ln) }()
+	c := testnet.Dial(t, ln.Addr().String())
+	for range 4 {
+		c.Send(askRoot)
+		if _, err := answers(c, 1, "GET"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ln.Close()
+	<-done
+	ctx, cancel := context.WithTimeout(context.Background(), testnet.Patience)
+	defer cancel()
+	if cut := s.Shutdown(ctx, time.Millisecond); cut > 0 {
+		t.Errorf("%d connections had to be cut", cut)
+	}
+	if got, clean := c.ReadAll(); got != "" || !clean {
+		t.Errorf("the client got %q, clean %v", got, clean)
+	}
+}
