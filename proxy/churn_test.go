@@ -92,11 +92,17 @@ func churn(t *testing.T, addr, name string) {
 		}
 		for _, want := range asked {
 			resp, err := http.ReadResponse(in, nil)
+			if last && err != nil {
+				return // where answers take long, a client that has closed its side is taken to be gone
+			}
 			if err != nil {
 				t.Errorf("%.40s: %v", want, err)
 				return
 			}
 			got, err := io.ReadAll(resp.Body)
+			if last && err != nil && strings.HasPrefix(want, string(got)) {
+				return
+			}
 			if err != nil || resp.StatusCode == 200 && string(got) != want {
 				t.Errorf("got %.40q, %v; want %.40q", got, err, want)
 				return
