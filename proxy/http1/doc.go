@@ -10,7 +10,7 @@
 //
 // It leaves to the handler what a request means. A connection (peer.go) has a goroutine and buffers (conn.go) while a
 // request is under way and for a short time after it, and one goroutine more while an answer is waited for longer than
-// 10 ms. Then it is parked (lot.go): on Linux an epoll instance and one goroutine wait for all such connections; elsewhere
+// 40 ms. Then it is parked (lot.go): on Linux an epoll instance and one goroutine wait for all such connections; elsewhere
 // each keeps its goroutine. Server.Shutdown waits for all of them.
 //
 //	s := http1.NewServer(http1.Config{Handler: handle})

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package upstream holds the connections to nodes: it dials them, keeps those that can be used again and finds a stale
-// one before it is used.
+// one right before a request would be sent on it.
 //
 // It leaves the choice of the node and every retry to package proxy. Pool.Run owns the one goroutine, which closes
 // connections that have been idle for too long.
@@ -9,7 +9,8 @@
 //	p := upstream.NewPool(upstream.Config{})
 //	go p.Run(ctx)
 //	c, err := p.Get("10.0.0.7:8080", time.Second)
-//	c.Write(head, time.Minute)
+//	c.Begin(time.Minute, false)
+//	c.Send(&request, &scratch, time.Minute)
 //	resp, started, err := c.ReadHead(http1.Sent{Method: "GET"}, time.Minute)
 package upstream
 
