@@ -3,7 +3,8 @@
 // Package loadgen makes load for tests and benchmarks: an open loop at a constant rate, in which a slow answer delays
 // no later request, and every request's latency counts from when it was due.
 //
-// It knows nothing of what a request is. Run owns all of its goroutines.
+// Run knows nothing of what a request is. Lanes are clients for it, over HTTP/1.1, HTTP/2, HTTP/3, WebSocket and SSE, which
+// can also be driven as a closed loop at full speed. Run and Lanes own all of their goroutines.
 //
 //	r := loadgen.Run(ctx, loadgen.Config{Rate: 200, Do: func(ctx context.Context, n int) error { … }})
 //	if r.Failed > 0 { t.Errorf("%s", r) }
@@ -12,7 +13,6 @@ package loadgen
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -24,6 +24,11 @@ type Config struct {
 	Rate float64
 	// MaxInFlight bounds the requests at once; one that is due while there are as many counts as failed. Zero: 1024.
 	MaxInFlight int
+	// Duration is how long requests are begun; Run then waits for those under way, which count. Zero: until ctx ends.
+	Duration time.Duration
+	// Exact has requests begun within about 0.1 ms of when they are due, where the system can, by a thread that sleeps in
+	// the kernel; Go's own timers are a millisecond late in an idle process.
+	Exact bool
 	// Do makes request number n, from 0. It must end soon after ctx does. Called concurrently.
 	Do func(ctx context.Context, n int) error
 }
@@ -35,17 +40,11 @@ type Result struct {
 	Errors map[string]int
 	// FirstFailure and LastFailure are when, counted from the start.
 	FirstFailure, LastFailure time.Duration
-	latencies                 []time.Duration
+	latencies                 Histogram
 }
 
-// Quantile returns the latency below which the share q of all requests stayed, 0..1. Zero without requests.
-func (r *Result) Quantile(q float64) time.Duration {
-	if len(r.latencies) == 0 {
-		return 0
-	}
-	slices.Sort(r.latencies)
-	return r.latencies[min(len(r.latencies)-1, int(q*float64(len(r.latencies))))]
-}
+// Quantile returns the latency that the share q of all requests, 0..1, did not exceed. Zero without requests.
+func (r *Result) Quantile(q float64) time.Duration { return r.latencies.Quantile(q) }
 
 // String sums the result up for a test's log.
 func (r *Result) String() string {
@@ -62,8 +61,8 @@ func (r *Result) String() string {
 
 const maxErrors = 20
 
-// Run makes load until ctx ends, and returns when the last request has ended. Requests that are under way when ctx ends
-// are given ctx's end to notice and are not counted.
+// Run makes load until ctx ends or Duration is over, and returns when the last request has ended. Requests that are under
+// way when ctx ends are given ctx's end to notice and are not counted.
 func Run(ctx context.Context, cfg Config) *Result {
 	if cfg.Rate == 0 {
 		cfg.Rate = 100
@@ -71,20 +70,23 @@ func Run(ctx context.Context, cfg Config) *Result {
 	if cfg.MaxInFlight == 0 {
 		cfg.MaxInFlight = 1024
 	}
+	sleep := sleepByTimer
+	if cfg.Exact {
+		end := func() {}
+		sleep, end = sleepExactly()
+		defer end()
+	}
 	g := &generator{cfg: cfg, start: time.Now(), slots: make(chan struct{}, cfg.MaxInFlight)}
 	g.result.Errors = map[string]int{}
-	interval := time.Duration(float64(time.Second) / cfg.Rate)
-	timer := time.NewTimer(0)
-	defer timer.Stop()
 	var requests sync.WaitGroup
 	for n := 0; ; n++ {
-		due := g.start.Add(time.Duration(n) * interval)
-		timer.Reset(time.Until(due))
-		select {
-		case <-ctx.Done():
-			requests.Wait()
-			return &g.result
-		case <-timer.C:
+		after := time.Duration(float64(n) / cfg.Rate * float64(time.Second))
+		if cfg.Duration > 0 && after >= cfg.Duration {
+			break
+		}
+		due := g.start.Add(after)
+		if !sleep(ctx, time.Until(due)) {
+			break
 		}
 		select {
 		case g.slots <- struct{}{}:
@@ -92,6 +94,23 @@ func Run(ctx context.Context, cfg Config) *Result {
 		default:
 			g.note(due, fmt.Errorf("%d requests are under way already", cfg.MaxInFlight))
 		}
+	}
+	requests.Wait()
+	return &g.result
+}
+
+// sleepByTimer waits for d, and reports whether ctx lasts.
+func sleepByTimer(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
 	}
 }
 
@@ -118,7 +137,7 @@ func (g *generator) note(due time.Time, err error) {
 	defer g.mu.Unlock()
 	r, now := &g.result, time.Now()
 	r.Sent++
-	r.latencies = append(r.latencies, now.Sub(due))
+	r.latencies.Add(now.Sub(due))
 	if err == nil {
 		return
 	}

@@ -53,3 +53,26 @@ func TestFailuresAreCountedByText(t *testing.T) {
 		}
 	})
 }
+
+func TestALoadWithADurationCountsItsLastRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := Run(t.Context(), Config{Rate: 10, Duration: time.Second, Do: func(context.Context, int) error {
+			time.Sleep(3 * time.Second)
+			return nil
+		}})
+		if r.Sent != 10 || r.Failed != 0 || r.Quantile(0) < 3*time.Second {
+			t.Errorf("got %s; want 10 requests of 3s", r)
+		}
+	})
+}
+
+func TestAnExactLoadKeepsItsRateAndEndsWithItsContext(t *testing.T) {
+	r := Run(t.Context(), Config{Rate: 1000, Duration: 20 * time.Millisecond, Exact: true, Do: func(context.Context, int) error { return nil }})
+	if r.Sent != 20 {
+		t.Errorf("got %s; want 20 requests", r)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	if r := Run(ctx, Config{Rate: 0.001, Exact: true, Do: func(context.Context, int) error { cancel(); return nil }}); r.Sent > 1 {
+		t.Errorf("got %s; want one request", r)
+	}
+}
