@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package admin serves an edge's admin address: liveness and readiness, metrics, and the API behind `edge status`,
-// `edge get` and `edge explain`. It only reads, but for the reload of the edge's own configuration; what changes the
+// `edge get` and `edge explain`; and, to this machine only, profiles for `go tool pprof`. It only reads, but for the reload of the edge's own configuration; what changes the
 // topology goes through etcd. It is never on the way of a client's request, and leaves every answer to the functions that the wiring gives it.
 //
 // Server.Run owns all of the package's goroutines.
@@ -135,6 +135,8 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("/api/v1/explain/dns", s.explainDNS)
 	mux.HandleFunc("/api/v1/explain/http", s.explainHTTP)
 	mux.HandleFunc(reloadPath, s.reload)
+	mux.HandleFunc(pprofPath+"profile", onlyHere(cpuProfile))
+	mux.HandleFunc(pprofPath+"{name}", onlyHere(profile))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, "there is no %s here; see /api/v1/status, /metrics, /readyz", r.URL.Path)
 	})
