@@ -4,53 +4,79 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"net"
-	"sync"
 	"time"
+
+	"meridian/internal/loadgen"
 )
 
-// settle is how long a proxy is left alone before its memory is read.
-const settle = 2 * time.Second
+// idleKind is a table of what connections cost on which nothing happens after one request.
+type idleKind struct {
+	name     string
+	protocol string
+	most     int // connections, whatever the flag says
+	clients  func(n int) clients
+}
 
-// idle opens connections to one proxy after the other, has each make a request, and prints what they cost while nothing
-// happens on them.
-func (l *lab) idle(ctx context.Context, w io.Writer, n int) error {
-	fmt.Fprintf(w, "\n### %d idle connections, each after one request\n\n| proxy | connections | bytes per connection | RSS before, MiB | RSS with them, MiB |\n| --- | --- | --- | --- | --- |\n", n)
+var idleKinds = []idleKind{
+	{"idle connections", http1, 15000, func(int) clients { return requests(get, nil) }},
+	{"idle TLS connections", secure, 15000, func(int) clients { return requests(get, clientTLS()) }},
+	{"idle HTTP/2 connections", http2, 3000, func(n int) clients { return overHTTP2(n, nil) }},
+	{"idle HTTP/2 connections over TLS", secure, 3000, func(n int) clients { return overHTTP2(n, clientTLS()) }},
+	{"idle HTTP/3 connections", http3, 1500, overHTTP3},
+}
+
+// haproxyMost is how many connections HAProxy takes with 20,000 descriptors, of which it wants two for each.
+const haproxyMost = 9000
+
+// settle is how long a proxy is left alone before its memory is read.
+const settle = 3 * time.Second
+
+// idle opens connections to one proxy after the other and prints what they cost. The proxies must be fresh: memory that
+// load has left free would hide it.
+func (l *lab) idle(ctx context.Context, w io.Writer, k idleKind, n int) error {
+	fmt.Fprintf(w, "\n### %s, each after one request\n\n", k.name)
+	header(w, "proxy", "connections", "bytes per connection", "RSS before, MiB", "RSS with them, MiB")
 	for _, p := range l.peers {
-		k := n
-		if p.name == "haproxy" {
-			k = min(n, 9000) // it wants two file descriptors for each connection that it may have
+		if p.addrs[k.protocol] == "" {
+			continue
 		}
-		if err := l.idleOf(ctx, w, p, k); err != nil {
-			return fmt.Errorf("idle connections to %s: %w", p.name, err)
+		many := min(n, k.most)
+		if p.name == "HAProxy" {
+			many = min(many, haproxyMost)
 		}
+		before, after, err := l.idleAt(ctx, p, k, many)
+		if err != nil {
+			return fmt.Errorf("%d %s to %s: %w", many, k.name, p.name, err)
+		}
+		line(w, p.name, fmt.Sprint(many), fmt.Sprint((after-before)/int64(many)), mib(before), mib(after))
 	}
 	return nil
 }
 
-func (l *lab) idleOf(ctx context.Context, w io.Writer, p *peer, n int) error {
+func mib(bytes int64) string { return fmt.Sprintf("%.1f", float64(bytes)/(1<<20)) }
+
+// idleAt returns a proxy's memory without the connections and with them.
+func (l *lab) idleAt(ctx context.Context, p *peer, k idleKind, n int) (before, after int64, err error) {
 	if err := pause(ctx, settle); err != nil {
-		return err
+		return 0, 0, err
 	}
-	before := p.proc.rss()
-	conns, err := openAll(p.addr, n)
-	defer func() {
-		for _, c := range conns {
-			c.Close()
-		}
-	}()
+	before = p.proc.rss()
+	open, end, err := k.clients(n)(ctx, l, p.addrs[k.protocol])
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
+	defer end()
+	lanes, err := loadgen.OpenLanes(ctx, n, open)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer lanes.Close()
 	if err := pause(ctx, settle); err != nil {
-		return err
+		return 0, 0, err
 	}
-	after := p.proc.rss()
-	fmt.Fprintf(w, "| %s | %d | %d | %.1f | %.1f |\n", p.name, n, (after-before)/int64(n), float64(before)/(1<<20), float64(after)/(1<<20))
-	return nil
+	return before, p.proc.rss(), nil
 }
 
 func pause(ctx context.Context, d time.Duration) error {
@@ -60,51 +86,4 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-time.After(d):
 		return nil
 	}
-}
-
-// openAll opens n connections from 8 goroutines, each of which has one request answered.
-func openAll(addr string, n int) ([]net.Conn, error) {
-	const workers = 8
-	var mu sync.Mutex
-	var conns []net.Conn
-	var errs []error
-	var wg sync.WaitGroup
-	for i := range workers {
-		wg.Go(func() {
-			for k := i; k < n; k += workers {
-				c, err := openOne(addr, fmt.Sprintf("127.0.0.%d", 2+k%200))
-				mu.Lock()
-				if err != nil {
-					errs = append(errs, err)
-				} else {
-					conns = append(conns, c)
-				}
-				mu.Unlock()
-				if err != nil {
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
-	return conns, errors.Join(errs...)
-}
-
-// openOne connects from a loopback address of its own, so that no two proxies see the same ports in TIME-WAIT.
-func openOne(addr, from string) (net.Conn, error) {
-	d := net.Dialer{Timeout: 5 * time.Second, LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
-	c, err := d.Dial("tcp", addr)
-	if err != nil {
-		return nil, err
-	}
-	c.SetDeadline(time.Now().Add(10 * time.Second))
-	if _, err = io.WriteString(c, "GET /small HTTP/1.1\r\nHost: bench.test\r\n\r\n"); err == nil {
-		var buf [1024]byte
-		_, err = c.Read(buf[:])
-	}
-	if err != nil {
-		c.Close()
-		return nil, err
-	}
-	return c, nil
 }

@@ -3,77 +3,159 @@
 package main
 
 import (
+	"context"
+	"embed"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"text/template"
+)
+
+//go:embed peers
+var peers embed.FS
+
+var configs = template.Must(template.ParseFS(peers, "peers/*"))
+
+// lab is everything that runs. The first of peers is the edge under test. It must be stopped.
+type lab struct {
+	site    site // of which each peer takes a copy
+	streams *streams
+	procs   []*process
+	peers   []*peer
+}
+
+// site is what the configurations in peers/ are made from.
+type site struct {
+	Name, Dir             string
+	Root                  bool
+	CPUs                  int
+	Small                 string    // the body of a small answer
+	Nodes                 [2]string // addresses, as the following
+	Streams               string
+	Clear, Clear2, Secure string // HTTP/1.1, HTTP/2 with prior knowledge, TLS
+	Admin                 string
+	Cert, Key, Both       string // files
+}
+
+// The protocols of a scenario, by which a peer has addresses.
+const (
+	http1  = "http"
+	http2  = "h2c"
+	secure = "https" // HTTP/1.1 and HTTP/2
+	http3  = "h3"
 )
 
 // peer is a proxy that is measured.
 type peer struct {
 	name, version string
-	addr          string            // of its clear port
-	urls          map[string]string // by scheme, without a path
+	addrs         map[string]string // by protocol
+	admin         string            // an edge's
 	proc          *process
 }
 
-// lab is everything that runs. The first of peers is the edge under test.
-type lab struct {
-	dir   string
-	nodes [2]string // their addresses
-	procs []*process
-	peers []*peer
+// start brings up the nodes and the proxies in a directory. The edges alone, if so wished.
+func start(o options, dir string, edges bool) (*lab, error) {
+	l := &lab{site: site{
+		Dir: dir, Root: os.Getuid() == 0, CPUs: runtime.NumCPU(), Small: strings.Repeat("x", 100),
+		Cert: dir + "/cert.pem", Key: dir + "/key.pem", Both: dir + "/both.pem",
+	}}
+	starts := []func() error{
+		l.startNodes,
+		func() error { return writeCertificate(l.site.Cert, l.site.Key, l.site.Both) },
+		func() error { return l.startEdge("edge", o.edge) },
+		func() error { return l.startEdge("baseline", o.baseline) },
+		l.startNginx,
+		l.startHAProxy,
+		func() error { return l.startCaddy(o.caddy) },
+	}
+	if edges {
+		starts = starts[:4]
+	}
+	for _, f := range starts {
+		if err := f(); err != nil {
+			l.stop()
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// with has f use a lab of its own.
+func with(ctx context.Context, o options, edges bool, f func(*lab) error) error {
+	dir, err := os.MkdirTemp("", "meridian-bench-")
+	if err != nil {
+		return fmt.Errorf("make a directory for the peers' files: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	l, err := start(o, dir, edges)
+	if err != nil {
+		return err
+	}
+	defer l.stop()
+	if err := f(l); err != nil {
+		return err
+	}
+	return ctx.Err()
 }
 
 func (l *lab) stop() {
 	for _, p := range l.procs {
 		p.stop()
 	}
+	if l.streams != nil {
+		l.streams.stop()
+	}
 }
 
-// start brings up the nodes and the proxies.
-func (l *lab) start(o options) error {
-	if err := l.startNodes(); err != nil {
-		return err
+// freeAddr returns an address on loopback on which nothing listens, over TCP and UDP.
+func freeAddr() (string, error) {
+	for range 20 {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return "", err
+		}
+		addr := ln.Addr().String()
+		ln.Close()
+		if c, err := net.ListenPacket("udp", addr); err == nil {
+			c.Close()
+			return addr, nil
+		}
 	}
-	if err := l.startEdge("edge", o.edge); err != nil {
-		return err
-	}
-	if o.baseline != "" {
-		if err := l.startEdge("baseline", o.baseline); err != nil {
+	return "", errors.New("no port of loopback is free over both TCP and UDP")
+}
+
+// freeAddrs sets each to an address that is free.
+func freeAddrs(all ...*string) (err error) {
+	for _, a := range all {
+		if *a, err = freeAddr(); err != nil {
 			return err
 		}
 	}
-	if err := l.startNginx(); err != nil {
-		return err
-	}
-	return l.startHAProxy()
+	return nil
 }
 
-// freeAddr returns an address on loopback that nothing listens on.
-func freeAddr() (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+// write makes a configuration from one of peers/, and returns its path.
+func (s *site) write(config, name string) (string, error) {
+	path := filepath.Join(s.Dir, name)
+	f, err := os.Create(path)
 	if err != nil {
 		return "", err
 	}
-	defer ln.Close()
-	return ln.Addr().String(), nil
+	defer f.Close()
+	if err := configs.ExecuteTemplate(f, config, s); err != nil {
+		return "", fmt.Errorf("write %s: %w", config, err)
+	}
+	return path, f.Close()
 }
 
-// add starts a program with a configuration file whose name takes the place of FILE in args, and waits for it.
-func (l *lab) add(name, config, addr string, args ...string) (*process, error) {
-	file := filepath.Join(l.dir, name)
-	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
-		return nil, err
-	}
-	for i := range args {
-		args[i] = strings.ReplaceAll(args[i], "FILE", file)
-	}
-	p, err := launch(args[0], args[1:]...)
+// launch starts a program and waits for it to listen.
+func (l *lab) launch(addr, program string, args ...string) (*process, error) {
+	p, err := launch(program, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -81,131 +163,33 @@ func (l *lab) add(name, config, addr string, args ...string) (*process, error) {
 	return p, p.ready(addr)
 }
 
-// nginxMain is the part that every nginx of ours has: as many workers as processors, no log, no file but its own.
-func (l *lab) nginxMain(name string, workers int) string {
-	who := ""
-	if u, err := user.Current(); err == nil && u.Uid == "0" {
-		who = "user root;\n" // its workers read files below the temporary directory
-	}
-	return fmt.Sprintf(`%sdaemon off; worker_processes %d; worker_rlimit_nofile 20000; error_log stderr crit; pid %s/%s.pid;
-events { worker_connections 19000; }
-http { access_log off; keepalive_requests 1000000000; keepalive_timeout 300s; tcp_nodelay on;
-client_body_temp_path %s/%s-body; proxy_temp_path %s/%s-proxy; fastcgi_temp_path %s/f; uwsgi_temp_path %s/u; scgi_temp_path %s/s;
-client_body_buffer_size 64k;
-`, who, workers, l.dir, name, l.dir, name, l.dir, name, l.dir, l.dir, l.dir)
-}
-
-// startNodes starts one nginx that is both nodes: it costs less than the proxies.
+// startNodes starts an nginx that is both nodes, and the node for streams.
 func (l *lab) startNodes() error {
-	for i := range l.nodes {
-		addr, err := freeAddr()
-		if err != nil {
-			return err
-		}
-		l.nodes[i] = addr
-	}
-	if err := os.WriteFile(filepath.Join(l.dir, "large"), []byte(strings.Repeat("x", 64<<10)), 0o644); err != nil {
+	s := &l.site
+	if err := os.Chmod(s.Dir, 0o755); err != nil {
 		return err
 	}
-	if err := os.Chmod(l.dir, 0o755); err != nil {
+	if err := os.Mkdir(s.Dir+"/files", 0o755); err != nil {
 		return err
 	}
-	config := l.nginxMain("nodes", 1) + fmt.Sprintf(`sendfile on; open_file_cache max=10; open_file_cache_valid 600s; root %s;
-server { listen %s backlog=4096; listen %s backlog=4096;
-location = /small { default_type application/json; return 200 '%s'; } } }
-`, l.dir, l.nodes[0], l.nodes[1], strings.Repeat("x", 100))
-	_, err := l.add("nodes.conf", config, l.nodes[1], "nginx", "-c", "FILE")
+	if err := os.WriteFile(s.Dir+"/files/large", []byte(strings.Repeat("x", 64<<10)), 0o644); err != nil {
+		return err
+	}
+	var err error
+	if l.streams, err = startStreams(); err != nil {
+		return err
+	}
+	s.Streams = l.streams.addr
+	if err := freeAddrs(&s.Nodes[0], &s.Nodes[1]); err != nil {
+		return err
+	}
+	s.Name = "nodes"
+	file, err := s.write("nodes.conf", "nodes.conf")
+	if err != nil {
+		return err
+	}
+	_, err = l.launch(s.Nodes[1], "nginx", "-c", file)
 	return err
-}
-
-func (l *lab) startNginx() error {
-	addr, err := freeAddr()
-	if err != nil {
-		return err
-	}
-	config := l.nginxMain("nginx", runtime.NumCPU()) + fmt.Sprintf(`upstream nodes { server %s; server %s; keepalive 512; keepalive_requests 1000000000; }
-server { listen %s backlog=4096; location / { proxy_pass http://nodes; proxy_http_version 1.1; proxy_set_header Connection "";
-proxy_set_header Host $http_host; proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme;
-proxy_set_header X-Forwarded-Host $http_host; } } }
-`, l.nodes[0], l.nodes[1], addr)
-	p, err := l.add("nginx.conf", config, addr, "nginx", "-c", "FILE")
-	if err != nil {
-		return err
-	}
-	l.peers = append(l.peers, &peer{"nginx", firstLine("nginx", "-v"), addr, map[string]string{"http": "http://" + addr}, p})
-	return nil
-}
-
-func (l *lab) startHAProxy() error {
-	addr, err := freeAddr()
-	if err != nil {
-		return err
-	}
-	config := fmt.Sprintf(`global
-  nbthread %d
-  maxconn 9500
-defaults
-  mode http
-  timeout connect 5s
-  timeout client 300s
-  timeout server 60s
-  timeout http-keep-alive 300s
-  http-reuse always
-frontend in
-  bind %s backlog 4096
-  option forwardfor
-  http-request set-header X-Forwarded-Proto http
-  http-request set-header X-Forwarded-Host %%[req.hdr(Host)]
-  default_backend nodes
-backend nodes
-  balance leastconn
-  server n1 %s
-  server n2 %s
-`, runtime.NumCPU(), addr, l.nodes[0], l.nodes[1])
-	p, err := l.add("haproxy.cfg", config, addr, "haproxy", "-db", "-f", "FILE")
-	if err != nil {
-		return err
-	}
-	l.peers = append(l.peers, &peer{"haproxy", firstLine("haproxy", "-v"), addr, map[string]string{"http": "http://" + addr}, p})
-	return nil
-}
-
-// startEdge starts an edge. Listeners for further schemes belong here, with their entries in urls.
-func (l *lab) startEdge(name, program string) error {
-	addr, err := freeAddr()
-	if err != nil {
-		return err
-	}
-	admin, err := freeAddr()
-	if err != nil {
-		return err
-	}
-	topology := filepath.Join(l.dir, name+"-topology.yaml")
-	resources := fmt.Sprintf(`regions: [{name: lab}]
-pools: [{name: web}]
-nodes:
-  - {name: n1, pool: web, region: lab, address: "%s"}
-  - {name: n2, pool: web, region: lab, address: "%s"}
-routes: [{name: web, pool: web}]
-`, l.nodes[0], l.nodes[1])
-	if err := os.WriteFile(topology, []byte(resources), 0o644); err != nil {
-		return err
-	}
-	config := fmt.Sprintf(`name: bench
-region: lab
-http: {listen: ["%s"]}
-admin: {listen: "%s"}
-topology_file: %s
-data_dir: %s
-access_log: "off"
-limits: {max_connections: 19000, max_connections_per_address: 19000, idle_timeout: 5m}
-`, addr, admin, topology, filepath.Join(l.dir, name+"-data"))
-	p, err := l.add(name+".yaml", config, addr, program, "serve", "-c", "FILE")
-	if err != nil {
-		return err
-	}
-	l.peers = append(l.peers, &peer{name, program + " " + firstLine(program, "version"), addr, map[string]string{"http": "http://" + addr}, p})
-	return nil
 }
 
 // firstLine returns the first line that a program prints.

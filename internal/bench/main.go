@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command bench measures the edge beside nginx and HAProxy: the same load, before the same nodes, in alternating rounds,
-// and prints a Markdown table. `make bench-http` runs it; docs/benchmarks.md says what came out.
+// Command bench measures the edge beside nginx, HAProxy and, for HTTP/3, Caddy: the same load, before the same nodes, in
+// alternating rounds, and prints Markdown tables. `make bench-http` runs it; docs/benchmarks.md says what came out. With
+// -pgo it drives the edge alone and writes a profile for the compiler.
 //
-// It drives HTTP/1.1 by wrk, which is a closed loop at full speed: its latencies are those of saturation. CPU is utime and
-// stime of a proxy's whole process tree, read from /proc before and after a round, so it holds on a machine that others
-// use, too. It fails where something can't be started or measured, never because something is slow.
+// At full speed HTTP/1.1 is driven by wrk, HTTP/2 by h2load and the rest by internal/loadgen, as closed loops: they say how
+// much CPU a request takes. Latencies are internal/loadgen's alone, an open loop at half of the slowest proxy's full speed.
+// CPU is utime and stime of a proxy's whole process tree, read from /proc before and after a round, so it holds on a
+// machine that others use, too. It fails where something can't be started or measured, never because something is slow.
 //
 // It owns every process that it starts, and ends them before it returns.
 package main
@@ -17,6 +19,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -26,22 +29,26 @@ import (
 type options struct {
 	edge     string
 	baseline string
+	caddy    string
 	rounds   int
 	duration time.Duration
 	limit    time.Duration
 	only     string
 	idle     int
+	pgo      string
 }
 
 func main() {
 	var o options
 	flag.StringVar(&o.edge, "edge", "bin/edge", "the `PROGRAM` under test")
 	flag.StringVar(&o.baseline, "baseline", "", "a second edge `PROGRAM` to compare with; empty: none")
-	flag.IntVar(&o.rounds, "rounds", 5, "rounds of each row")
-	flag.DurationVar(&o.duration, "duration", 2500*time.Millisecond, "load of one proxy in one round")
-	flag.DurationVar(&o.limit, "limit", 12*time.Minute, "end after that long, whatever happens")
-	flag.StringVar(&o.only, "only", "", "rows whose name contains `TEXT`; empty: all")
-	flag.IntVar(&o.idle, "idle", 15000, "idle connections; 0: no such row")
+	flag.StringVar(&o.caddy, "caddy", "", "Caddy's `PROGRAM`, for HTTP/3; empty: none")
+	flag.IntVar(&o.rounds, "rounds", 5, "rounds of each row, at full speed and at a rate")
+	flag.DurationVar(&o.duration, "duration", 1500*time.Millisecond, "load of one proxy in one round")
+	flag.DurationVar(&o.limit, "limit", 40*time.Minute, "end after that long, whatever happens")
+	flag.StringVar(&o.only, "only", "", "tables whose name contains `TEXT`; empty: all")
+	flag.IntVar(&o.idle, "idle", 15000, "idle connections at most; 0: no such tables")
+	flag.StringVar(&o.pgo, "pgo", "", "measure nothing, but write a profile of the edge under every load into `FILE`")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -54,36 +61,56 @@ func main() {
 }
 
 func run(ctx context.Context, o options) error {
-	dir, err := os.MkdirTemp("", "meridian-bench-")
-	if err != nil {
-		return fmt.Errorf("make a directory for the peers' files: %w", err)
+	if o.pgo != "" {
+		return with(ctx, o, true, func(l *lab) error { return l.profile(ctx, o.pgo, o.duration) })
 	}
-	defer os.RemoveAll(dir)
-	l := &lab{dir: dir}
-	defer l.stop()
-	if err := l.start(o); err != nil {
+	began := time.Now()
+	fmt.Printf("%s, %d CPUs, %s; %d rounds of %s\n", began.UTC().Format("2006-01-02 15:04 UTC"), runtime.NumCPU(), kernel(), o.rounds, o.duration)
+	if err := idleTables(ctx, o); err != nil {
 		return err
 	}
-	fmt.Printf("%s, %d CPUs, %s; %d rounds of %s\n", time.Now().UTC().Format("2006-01-02 15:04 UTC"), runtime.NumCPU(), kernel(), o.rounds, o.duration)
-	for _, p := range l.peers {
-		fmt.Printf("* %s: %s\n", p.name, p.version)
+	if err := loadTables(ctx, o); err != nil {
+		return err
 	}
-	if o.idle > 0 && strings.Contains("idle", o.only) { // first: memory that load left free would hide what they cost
-		if err := l.idle(ctx, os.Stdout, o.idle); err != nil {
+	fmt.Printf("\nTook %s.\n", time.Since(began).Round(time.Second))
+	return nil
+}
+
+// idleTables prints the tables of idle connections, each of a lab of its own.
+func idleTables(ctx context.Context, o options) error {
+	for _, k := range idleKinds {
+		if o.idle == 0 || !strings.Contains(k.name, o.only) {
+			continue
+		}
+		if err := with(ctx, o, false, func(l *lab) error { return l.idle(ctx, os.Stdout, k, o.idle) }); err != nil {
 			return err
 		}
 	}
-	for _, s := range scenarios {
-		if !strings.Contains(s.name, o.only) || l.peers[0].urls[s.scheme] == "" {
-			continue
-		}
-		rows, err := l.measure(ctx, s, o)
-		if err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
-		}
-		printRows(os.Stdout, s.name, rows)
-	}
 	return nil
+}
+
+// loadTables prints a table for each scenario, and the ratios of all of them once more.
+func loadTables(ctx context.Context, o options) error {
+	chosen := slices.DeleteFunc(slices.Clone(scenarios), func(s scenario) bool { return !strings.Contains(s.name, o.only) })
+	if len(chosen) == 0 {
+		return nil
+	}
+	return with(ctx, o, false, func(l *lab) error {
+		for _, p := range l.peers {
+			fmt.Printf("* %s: %s\n", p.name, p.version)
+		}
+		var all summary
+		for _, s := range chosen {
+			rows, err := l.measure(ctx, s, o)
+			if err != nil {
+				return err
+			}
+			printRows(os.Stdout, s.name, rows)
+			all.add(s.name, rows)
+		}
+		all.print(os.Stdout)
+		return nil
+	})
 }
 
 func kernel() string {

@@ -5,82 +5,71 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
+
+	"meridian/internal/loadgen"
 )
 
-// scenario is a row of the table. A scheme that the edge under test does not serve leaves its rows out.
+// load drives the proxy at an address as fast as it goes, for d.
+type load func(ctx context.Context, l *lab, addr string, d time.Duration) (outcome, error)
+
+// scenario is a table of the report, with a row for each proxy that speaks its protocol.
 type scenario struct {
-	name   string
-	scheme string // which of a peer's URLs
-	load   func(ctx context.Context, l *lab, url string, d time.Duration) (outcome, error)
+	name     string
+	protocol string
+	full     load    // at full speed; nil: by the clients
+	lanes    int     // how many clients
+	clients  clients // at half of the slowest proxy's full speed
+}
+
+const (
+	get   = "GET /small HTTP/1.1\r\nHost: " + host + "\r\n\r\n"
+	large = "GET /large HTTP/1.1\r\nHost: " + host + "\r\n\r\n"
+	last  = "GET /small HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n"
+)
+
+var post = "POST /small HTTP/1.1\r\nHost: " + host + "\r\nContent-Length: 16384\r\n\r\n" + strings.Repeat("x", 16384)
+
+// What wrk sends instead of a GET without a body.
+const (
+	luaPost = `wrk.method = "POST"; wrk.body = string.rep("x", 16384)`
+	luaLast = `wrk.headers["Connection"] = "close"`
+)
+
+var scenarios = []scenario{
+	{"keep-alive GET of 100 B, 64 connections", http1, wrk("http", "/small", 64, ""), 64, requests(get, nil)},
+	{"keep-alive GET of 100 B, 512 connections", http1, wrk("http", "/small", 512, ""), 512, requests(get, nil)},
+	{"keep-alive GET of 64 KiB, 64 connections", http1, wrk("http", "/large", 64, ""), 64, requests(large, nil)},
+	{"keep-alive POST of 16 KiB, 64 connections", http1, wrk("http", "/small", 64, luaPost), 64, requests(post, nil)},
+	{"new connection for each GET, 64 at once", http1, wrk("http", "/small", 64, luaLast), 64, newConnections(last, nil)},
+	{"TLS keep-alive GET of 100 B, 64 connections", secure, wrk("https", "/small", 64, ""), 64, requests(get, clientTLS())},
+	{"TLS handshake for each GET, 64 at once", secure, nil, 64, newConnections(last, clientTLS())},
+	{"HTTP/2 GET of 100 B, 16 connections, 32 streams each", http2, h2load("http", "/small", 16, 32), 512, overHTTP2(16, nil)},
+	{"HTTP/2 over TLS, 16 connections, 32 streams each", secure, h2load("https", "/small", 16, 32), 512, overHTTP2(16, clientTLS())},
+	{"HTTP/3 GET of 100 B, 16 connections, 8 streams each", http3, nil, 128, overHTTP3(16)},
+	{"SSE, events of 64 B on 500 streams", http1, nil, 500, eventStreams},
+	{"WebSocket echo of 64 B, 256 connections", http1, nil, 256, webSockets},
 }
 
 // outcome is what a load generator reports.
 type outcome struct {
 	requests, failed float64
 	seconds          float64
-	p50, p99, p999   float64 // microseconds
+	p50, p99, p999   float64 // milliseconds from when a request was due; zero at full speed
 }
 
-var scenarios = []scenario{
-	{"keep-alive GET 100 B, 64 connections", "http", wrk("/small", 64, "")},
-	{"keep-alive GET 100 B, 512 connections", "http", wrk("/small", 512, "")},
-	{"keep-alive GET 64 KiB, 64 connections", "http", wrk("/large", 64, "")},
-	{"keep-alive POST 16 KiB, 64 connections", "http", wrk("/small", 64, `wrk.method = "POST"; wrk.body = string.rep("x", 16384)`)},
-	{"new connection for each GET of 100 B, 64 at once", "http", wrk("/small", 64, `wrk.headers["Connection"] = "close"`)},
-}
-
-// report has wrk print what parseWrk reads.
-const report = `
-function done(s, latency, requests)
-  local e = s.errors
-  io.write(string.format("result %d %d %d %d %d %d\n", s.requests, e.connect + e.read + e.write + e.status + e.timeout,
-    s.duration, latency:percentile(50), latency:percentile(99), latency:percentile(99.9)))
-end
-`
-
-// wrk returns a load of one thread with so many connections. script is Lua that sets the request.
-func wrk(path string, connections int, script string) func(context.Context, *lab, string, time.Duration) (outcome, error) {
-	return func(ctx context.Context, l *lab, url string, d time.Duration) (outcome, error) {
-		file := filepath.Join(l.dir, "wrk.lua")
-		if err := os.WriteFile(file, []byte(script+report), 0o600); err != nil {
-			return outcome{}, err
-		}
-		// wrk takes whole seconds only: a longer run is interrupted, and reports what it has.
-		whole := int(d/time.Second) + 2
-		c := exec.CommandContext(ctx, "wrk", "-t1", "-c"+strconv.Itoa(connections), "-d"+strconv.Itoa(whole)+"s", "--timeout", "5s", "-s", file, url+path)
-		var out strings.Builder
-		c.Stdout, c.Stderr = &out, &out
-		if err := c.Start(); err != nil {
-			return outcome{}, err
-		}
-		timer := time.AfterFunc(d, func() { c.Process.Signal(os.Interrupt) })
-		defer timer.Stop()
-		if err := c.Wait(); err != nil {
-			return outcome{}, fmt.Errorf("wrk: %w: %s", err, out.String())
-		}
-		return parseWrk(out.String())
-	}
-}
-
-func parseWrk(out string) (outcome, error) {
-	_, rest, ok := strings.Cut(out, "result ")
-	var o outcome
-	var micros float64
-	if !ok {
-		return o, fmt.Errorf("wrk reported nothing: %s", out)
-	}
-	if _, err := fmt.Sscan(rest, &o.requests, &o.failed, &micros, &o.p50, &o.p99, &o.p999); err != nil {
-		return o, fmt.Errorf("read wrk's report %q: %w", rest, err)
-	}
-	o.seconds = micros / 1e6
+// check finds a load that does not count: more than one request of a thousand has failed.
+func (o *outcome) check(report string) error {
 	if o.requests == 0 || o.failed > o.requests/1000 {
-		return o, fmt.Errorf("%.0f of %.0f requests failed: %s", o.failed, o.requests, out)
+		return fmt.Errorf("%.0f of %.0f requests failed: %s", o.failed, o.requests, report)
 	}
-	return o, nil
+	return nil
+}
+
+// outcomeOf reads loadgen's report of a load that took so long.
+func outcomeOf(r *loadgen.Result, took time.Duration) (outcome, error) {
+	ms := func(q float64) float64 { return float64(r.Quantile(q)) / 1e6 }
+	o := outcome{float64(r.Sent), float64(r.Failed), took.Seconds(), ms(0.5), ms(0.99), ms(0.999)}
+	return o, o.check(r.String())
 }
