@@ -24,22 +24,21 @@ func nothing() {}
 // from returns an address of loopback for each client in turn, so that no two proxies see the same ports in TIME-WAIT.
 func from(i int) net.IP { return net.IPv4(127, 0, 0, byte(2+i%200)) }
 
-// requests are clients of HTTP/1.1 that send the same again and again.
-func requests(request string, secure *tls.Config) clients {
+// requests are clients of HTTP/1.1 that are as c but for their addresses.
+func requests(c loadgen.HTTP1) clients {
 	return func(_ context.Context, _ *lab, addr string) (opener, func(), error) {
 		return func(i int) (loadgen.Lane, error) {
-			return &loadgen.HTTP1{Addr: addr, TLS: secure, From: from(i), Request: []byte(request)}, nil
+			lane := c
+			lane.Addr, lane.From = addr, from(i)
+			return &lane, nil
 		}, nothing, nil
 	}
 }
 
-// newConnections are clients of HTTP/1.1 that connect for each request.
-func newConnections(request string, secure *tls.Config) clients {
-	return func(_ context.Context, _ *lab, addr string) (opener, func(), error) {
-		return func(i int) (loadgen.Lane, error) {
-			return &loadgen.HTTP1{Addr: addr, TLS: secure, From: from(i), Request: []byte(request), Once: true}, nil
-		}, nothing, nil
-	}
+// overTLS returns the same client with TLS.
+func overTLS(c loadgen.HTTP1) loadgen.HTTP1 {
+	c.TLS = clientTLS()
+	return c
 }
 
 // overHTTP2 are clients that share so many connections.
@@ -69,7 +68,7 @@ func shared(connections int, secure bool, connect func(*quic.Transport, int) htt
 			transports[i] = connect(socket, i)
 		}
 		lane := func(i int) (loadgen.Lane, error) {
-			return &loadgen.Multiplexed{Transport: transports[i%connections], URL: url, Host: host}, nil
+			return &loadgen.Multiplexed{Transport: transports[i%connections], URL: url, Host: host, Size: smallSize}, nil
 		}
 		// One client of each connection first: those that found none would open more.
 		first, err := loadgen.OpenLanes(ctx, connections, lane)

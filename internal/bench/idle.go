@@ -20,8 +20,8 @@ type idleKind struct {
 }
 
 var idleKinds = []idleKind{
-	{"idle connections", http1, 15000, func(int) clients { return requests(get, nil) }},
-	{"idle TLS connections", secure, 15000, func(int) clients { return requests(get, clientTLS()) }},
+	{"idle connections", http1, 15000, func(int) clients { return requests(small) }},
+	{"idle TLS connections", secure, 15000, func(int) clients { return requests(overTLS(small)) }},
 	{"idle HTTP/2 connections", http2, 3000, func(n int) clients { return overHTTP2(n, nil) }},
 	{"idle HTTP/2 connections over TLS", secure, 3000, func(n int) clients { return overHTTP2(n, clientTLS()) }},
 	{"idle HTTP/3 connections", http3, 1500, overHTTP3},

@@ -19,7 +19,10 @@ import (
 //go:embed peers
 var peers embed.FS
 
-var configs = template.Must(template.ParseFS(peers, "peers/*"))
+var configs = template.Must(template.New("").Funcs(template.FuncMap{"port": port}).ParseFS(peers, "peers/*"))
+
+// port returns that of an address.
+func port(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
 
 // lab is everything that runs. The first of peers is the edge under test. It must be stopped.
 type lab struct {
@@ -31,7 +34,7 @@ type lab struct {
 
 // site is what the configurations in peers/ are made from.
 type site struct {
-	Name, Dir             string
+	Name, Dir, Host       string
 	Root                  bool
 	CPUs                  int
 	Small                 string    // the body of a small answer
@@ -41,6 +44,12 @@ type site struct {
 	Admin                 string
 	Cert, Key, Both       string // files
 }
+
+// The nodes' answers, in bytes.
+const (
+	smallSize = 100
+	largeSize = 64 << 10
+)
 
 // The protocols of a scenario, by which a peer has addresses.
 const (
@@ -61,7 +70,7 @@ type peer struct {
 // start brings up the nodes and the proxies in a directory. The edges alone, if so wished.
 func start(o options, dir string, edges bool) (*lab, error) {
 	l := &lab{site: site{
-		Dir: dir, Root: os.Getuid() == 0, CPUs: runtime.NumCPU(), Small: strings.Repeat("x", 100),
+		Dir: dir, Host: host, Root: os.Getuid() == 0, CPUs: runtime.NumCPU(), Small: strings.Repeat("x", smallSize),
 		Cert: dir + "/cert.pem", Key: dir + "/key.pem", Both: dir + "/both.pem",
 	}}
 	starts := []func() error{
@@ -172,7 +181,7 @@ func (l *lab) startNodes() error {
 	if err := os.Mkdir(s.Dir+"/files", 0o755); err != nil {
 		return err
 	}
-	if err := os.WriteFile(s.Dir+"/files/large", []byte(strings.Repeat("x", 64<<10)), 0o644); err != nil {
+	if err := os.WriteFile(s.Dir+"/files/large", []byte(strings.Repeat("x", largeSize)), 0o644); err != nil {
 		return err
 	}
 	var err error

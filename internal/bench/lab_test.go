@@ -18,7 +18,7 @@ import (
 
 func TestEveryPeerGetsItsConfiguration(t *testing.T) {
 	s := &site{
-		Name: "peer", Dir: t.TempDir(), CPUs: 3, Nodes: [2]string{"127.0.0.1:1001", "127.0.0.1:1002"}, Streams: "127.0.0.1:1003",
+		Name: "peer", Dir: t.TempDir(), Host: host, CPUs: 3, Nodes: [2]string{"127.0.0.1:1001", "127.0.0.1:1002"}, Streams: "127.0.0.1:1003",
 		Clear: "127.0.0.1:2001", Clear2: "127.0.0.1:2002", Secure: "127.0.0.1:2003", Admin: "127.0.0.1:2004",
 		Cert: "/c.pem", Key: "/k.pem", Both: "/b.pem",
 	}
@@ -26,7 +26,7 @@ func TestEveryPeerGetsItsConfiguration(t *testing.T) {
 		"nodes.conf":    {"listen 127.0.0.1:1001", "listen 127.0.0.1:1002", "daemon off"},
 		"nginx.conf":    {"worker_processes 3", "listen 127.0.0.1:2001", "listen 127.0.0.1:2002", "listen 127.0.0.1:2003", "server 127.0.0.1:1002", "access_log off"},
 		"haproxy.cfg":   {"nbthread 3", "bind 127.0.0.1:2003", "crt /b.pem", "server s1 127.0.0.1:1003"},
-		"Caddyfile":     {"https://127.0.0.1:2003", "tls /c.pem /k.pem", "127.0.0.1:1001 127.0.0.1:1002"},
+		"Caddyfile":     {"https://bench.test:2003", "tls /c.pem /k.pem", "127.0.0.1:1001 127.0.0.1:1002"},
 		"edge.yaml":     {`listen: ["127.0.0.1:2001"]`, "key: /k.pem"},
 		"topology.yaml": {`address: "127.0.0.1:1003"`},
 	} {

@@ -23,28 +23,28 @@ type scenario struct {
 	clients  clients // at half of the slowest proxy's full speed
 }
 
-const (
-	get   = "GET /small HTTP/1.1\r\nHost: " + host + "\r\n\r\n"
-	large = "GET /large HTTP/1.1\r\nHost: " + host + "\r\n\r\n"
-	last  = "GET /small HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n"
+// The clients of HTTP/1.1.
+var (
+	small = loadgen.HTTP1{Request: []byte("GET /small HTTP/1.1\r\nHost: " + host + "\r\n\r\n"), Size: smallSize}
+	large = loadgen.HTTP1{Request: []byte("GET /large HTTP/1.1\r\nHost: " + host + "\r\n\r\n"), Size: largeSize}
+	once  = loadgen.HTTP1{Request: []byte("GET /small HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n"), Size: smallSize, Once: true}
+	post  = loadgen.HTTP1{Request: []byte("POST /small HTTP/1.1\r\nHost: " + host + "\r\nContent-Length: 16384\r\n\r\n" + strings.Repeat("x", 16384)), Size: smallSize}
 )
-
-var post = "POST /small HTTP/1.1\r\nHost: " + host + "\r\nContent-Length: 16384\r\n\r\n" + strings.Repeat("x", 16384)
 
 // What wrk sends instead of a GET without a body.
 const (
 	luaPost = `wrk.method = "POST"; wrk.body = string.rep("x", 16384)`
-	luaLast = `wrk.headers["Connection"] = "close"`
+	luaOnce = `wrk.headers["Connection"] = "close"`
 )
 
 var scenarios = []scenario{
-	{"keep-alive GET of 100 B, 64 connections", http1, wrk("http", "/small", 64, ""), 64, requests(get, nil)},
-	{"keep-alive GET of 100 B, 512 connections", http1, wrk("http", "/small", 512, ""), 512, requests(get, nil)},
-	{"keep-alive GET of 64 KiB, 64 connections", http1, wrk("http", "/large", 64, ""), 64, requests(large, nil)},
-	{"keep-alive POST of 16 KiB, 64 connections", http1, wrk("http", "/small", 64, luaPost), 64, requests(post, nil)},
-	{"new connection for each GET, 64 at once", http1, wrk("http", "/small", 64, luaLast), 64, newConnections(last, nil)},
-	{"TLS keep-alive GET of 100 B, 64 connections", secure, wrk("https", "/small", 64, ""), 64, requests(get, clientTLS())},
-	{"TLS handshake for each GET, 64 at once", secure, nil, 64, newConnections(last, clientTLS())},
+	{"keep-alive GET of 100 B, 64 connections", http1, wrk("http", "/small", 64, ""), 64, requests(small)},
+	{"keep-alive GET of 100 B, 512 connections", http1, wrk("http", "/small", 512, ""), 512, requests(small)},
+	{"keep-alive GET of 64 KiB, 64 connections", http1, wrk("http", "/large", 64, ""), 64, requests(large)},
+	{"keep-alive POST of 16 KiB, 64 connections", http1, wrk("http", "/small", 64, luaPost), 64, requests(post)},
+	{"new connection for each GET, 64 at once", http1, wrk("http", "/small", 64, luaOnce), 64, requests(once)},
+	{"TLS keep-alive GET of 100 B, 64 connections", secure, wrk("https", "/small", 64, ""), 64, requests(overTLS(small))},
+	{"TLS handshake for each GET, 64 at once", secure, nil, 64, requests(overTLS(once))},
 	{"HTTP/2 GET of 100 B, 16 connections, 32 streams each", http2, h2load("http", "/small", 16, 32), 512, overHTTP2(16, nil)},
 	{"HTTP/2 over TLS, 16 connections, 32 streams each", secure, h2load("https", "/small", 16, 32), 512, overHTTP2(16, clientTLS())},
 	{"HTTP/3 GET of 100 B, 16 connections, 8 streams each", http3, nil, 128, overHTTP3(16)},

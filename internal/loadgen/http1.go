@@ -25,6 +25,8 @@ type HTTP1 struct {
 	From net.IP
 	// Request is sent as it stands.
 	Request []byte
+	// Size is how many bytes an answer's body must have. Zero: any.
+	Size int64
 	// Once has every request go over a connection of its own, which the server is left to close.
 	Once bool
 
@@ -32,7 +34,7 @@ type HTTP1 struct {
 	r    *bufio.Reader
 }
 
-// Exchange implements Lane. Any answer but 200 is an error.
+// Exchange implements Lane. Any answer but 200 with Size bytes is an error.
 func (h *HTTP1) Exchange(ctx context.Context) error {
 	if h.conn == nil {
 		if err := h.connect(ctx); err != nil {
@@ -88,7 +90,7 @@ func (h *HTTP1) exchange() error {
 	if err != nil {
 		return err
 	}
-	if err := drain(resp); err != nil {
+	if err := drain(resp, h.Size); err != nil {
 		return err
 	}
 	if h.Once { // so that the ports in TIME-WAIT are the server's
@@ -99,14 +101,19 @@ func (h *HTTP1) exchange() error {
 	return nil
 }
 
-// drain reads an answer to its end.
-func drain(resp *http.Response) error {
-	_, err := io.Copy(io.Discard, resp.Body)
+// drain reads an answer of so many bytes to its end.
+func drain(resp *http.Response, size int64) error {
+	n, err := io.Copy(io.Discard, resp.Body)
 	resp.Body.Close()
-	if err == nil && resp.StatusCode != http.StatusOK {
+	switch {
+	case err != nil:
+		return err
+	case resp.StatusCode != http.StatusOK:
 		return fmt.Errorf("status %d", resp.StatusCode)
+	case size != 0 && n != size:
+		return fmt.Errorf("an answer of %d bytes instead of %d: from somebody else than the node", n, size)
 	}
-	return err
+	return nil
 }
 
 // Close implements Lane.

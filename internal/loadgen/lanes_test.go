@@ -91,12 +91,18 @@ func TestHTTP1OnceShakesHandsForEachRequest(t *testing.T) {
 	}
 }
 
-func TestAnswersOtherThan200Fail(t *testing.T) {
+func TestAnswersOtherThanTheNodesFail(t *testing.T) {
 	s := httptest.NewServer(http.NotFoundHandler())
 	defer s.Close()
 	_, err := OpenLanes(t.Context(), 3, func(int) (Lane, error) { return &HTTP1{Addr: addr(s), Request: []byte(get)}, nil })
 	if err == nil || !strings.Contains(err.Error(), "404") {
 		t.Errorf("got %v", err)
+	}
+	short, _ := server(t, "HTTP/1.1")
+	short.Start()
+	h := &HTTP1{Addr: addr(short), Request: []byte(get), Size: 10_001}
+	if err := h.Exchange(t.Context()); err == nil || !strings.Contains(err.Error(), "10000 bytes") {
+		t.Errorf("a short answer: %v", err)
 	}
 }
 
@@ -110,11 +116,11 @@ func TestHTTP2SharesOneConnection(t *testing.T) {
 				s.StartTLS()
 			}
 			tr := HTTP2(secure, nil)
-			first := &Multiplexed{tr, s.URL, "a.test"}
+			first := &Multiplexed{tr, s.URL, "a.test", 10_000}
 			if err := first.Exchange(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			exercise(t, 4, func(int) (Lane, error) { return &Multiplexed{tr, s.URL, "a.test"}, nil })
+			exercise(t, 4, func(int) (Lane, error) { return &Multiplexed{tr, s.URL, "a.test", 10_000}, nil })
 			if n := connections.Load(); n != 1 {
 				t.Errorf("%d connections, want 1", n)
 			}
@@ -137,7 +143,7 @@ func TestHTTP3(t *testing.T) {
 	defer func() { s.Close(); conn.Close(); <-served }()
 	tr := HTTP3(trusting, nil)
 	exercise(t, 3, func(int) (Lane, error) {
-		return &Multiplexed{tr, "https://" + conn.LocalAddr().String(), "a.test"}, nil
+		return &Multiplexed{tr, "https://" + conn.LocalAddr().String(), "a.test", 6}, nil
 	})
 }
 

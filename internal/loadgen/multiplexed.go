@@ -14,15 +14,17 @@ import (
 	"github.com/quic-go/quic-go/http3"
 )
 
-// Multiplexed is one of the clients that share a connection of HTTP/2 or HTTP/3. All fields must be set.
+// Multiplexed is one of the clients that share a connection of HTTP/2 or HTTP/3. All fields but Size must be set.
 type Multiplexed struct {
 	// Transport is the connection; closing a lane closes it for all.
 	Transport http.RoundTripper
 	// URL is what is asked for by GET, of the host Host.
 	URL, Host string
+	// Size is how many bytes an answer's body must have. Zero: any.
+	Size int64
 }
 
-// Exchange implements Lane. Any answer but 200 is an error.
+// Exchange implements Lane. Any answer but 200 with Size bytes is an error.
 func (m *Multiplexed) Exchange(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -39,7 +41,7 @@ func (m *Multiplexed) Exchange(ctx context.Context) error {
 		resp.Body.Close()
 		return fmt.Errorf("the server speaks %s", resp.Proto)
 	}
-	return drain(resp)
+	return drain(resp, m.Size)
 }
 
 // Close implements Lane.
