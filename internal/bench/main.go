@@ -14,6 +14,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -72,7 +73,7 @@ func run(ctx context.Context, o options) error {
 	if err := loadTables(ctx, o); err != nil {
 		return err
 	}
-	fmt.Printf("\nTook %s.\n", time.Since(began).Round(time.Second))
+	fmt.Printf("\nTook %s; load average %s.\n", time.Since(began).Round(time.Second), firstOf("/proc/loadavg"))
 	return nil
 }
 
@@ -100,23 +101,27 @@ func loadTables(ctx context.Context, o options) error {
 			fmt.Printf("* %s: %s\n", p.name, p.version)
 		}
 		var all summary
+		var failed error
 		for _, s := range chosen {
 			rows, err := l.measure(ctx, s, o)
-			if err != nil {
-				return err
+			if err != nil { // what was measured before, and can be after it, is worth minutes
+				fmt.Printf("\n### %v\n", err)
+				failed = errors.Join(failed, err)
+				continue
 			}
 			printRows(os.Stdout, s.name, rows)
 			all.add(s.name, rows)
 		}
 		all.print(os.Stdout)
-		return nil
+		return failed
 	})
 }
 
-func kernel() string {
-	b, err := os.ReadFile("/proc/sys/kernel/osrelease")
-	if err != nil {
-		return runtime.GOOS
-	}
-	return "Linux " + strings.TrimSpace(string(b))
+func kernel() string { return "Linux " + firstOf("/proc/sys/kernel/osrelease") }
+
+// firstOf returns the first word of a file of the kernel's.
+func firstOf(file string) string {
+	b, _ := os.ReadFile(file) // on another system there is none
+	word, _, _ := strings.Cut(strings.TrimSpace(string(b)), " ")
+	return word
 }

@@ -38,17 +38,20 @@ func (l *lab) measure(ctx context.Context, s scenario, o options) ([]*row, error
 		rows = append(rows, &row{peer: p})
 		l.atFullSpeed(ctx, s, p, warmUp) // what is wrong with it, the rounds say; too slow for an answer, it has warmed up
 	}
-	err := inTurns(rows, o.rounds, func(r *row) error {
+	err := inTurns(ctx, rows, o.rounds, func(r *row) error {
 		f, err := l.atFullSpeed(ctx, s, r.peer, o.duration)
-		r.full = append(r.full, f)
+		if err == nil {
+			r.full = append(r.full, f)
+		}
 		return err
 	})
 	if err == nil {
 		rate := halfOfTheSlowest(rows)
-		err = inTurns(rows, o.rounds, func(r *row) error {
+		err = inTurns(ctx, rows, o.rounds, func(r *row) error {
 			f, err := l.driven(ctx, s, r.peer, func(c *loadgen.Lanes) *loadgen.Result { return c.AtRate(ctx, rate, o.duration) })
-			r.half = append(r.half, f)
-			r.rss = r.peer.proc.rss()
+			if err == nil {
+				r.half, r.rss = append(r.half, f), r.peer.proc.rss()
+			}
 			return err
 		})
 	}
@@ -58,12 +61,19 @@ func (l *lab) measure(ctx context.Context, s scenario, o options) ([]*row, error
 	return rows, nil
 }
 
+// tries is how often a round is begun that fails. On a machine that others keep busy a load can pass without one answer.
+const tries = 3
+
 // inTurns has every row measured once in each round, each time beginning with another one.
-func inTurns(rows []*row, rounds int, f func(*row) error) error {
+func inTurns(ctx context.Context, rows []*row, rounds int, f func(*row) error) error {
 	for round := range rounds {
 		for i := range rows {
 			r := rows[(i+round)%len(rows)]
-			if err := f(r); err != nil {
+			err := f(r)
+			for again := 1; err != nil && again < tries && ctx.Err() == nil; again++ {
+				err = f(r)
+			}
+			if err != nil {
 				return fmt.Errorf("%s: %w", r.peer.name, err)
 			}
 		}

@@ -34,18 +34,25 @@ func (l *lab) profile(ctx context.Context, file string, d time.Duration) error {
 	seconds := int((d*time.Duration(len(scenarios)) + 5*time.Second) / time.Second)
 	go func() {
 		p, err := fetch(ctx, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", edge.admin, seconds))
+		if err != nil {
+			cancel() // no load without a profile
+		}
 		made <- answer{p, err}
 	}()
+	var err error
 	for _, s := range scenarios {
-		if _, err := l.atFullSpeed(ctx, s, edge, d); err != nil {
-			cancel()
-			<-made
-			return fmt.Errorf("%s: %w", s.name, err)
+		if _, err = l.atFullSpeed(ctx, s, edge, d); err != nil {
+			err = fmt.Errorf("%s: %w", s.name, err)
+			cancel() // no profile of half a load
+			break
 		}
 	}
 	a := <-made
-	if a.err != nil {
+	if a.err != nil && !errors.Is(a.err, context.Canceled) {
 		return fmt.Errorf("profile the edge: %w", a.err)
+	}
+	if err != nil {
+		return err
 	}
 	anonymous, err := withoutPaths(a.profile)
 	if err != nil {
