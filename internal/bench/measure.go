@@ -66,9 +66,13 @@ const tries = 3
 
 // inTurns has every row measured once in each round, each time beginning with another one.
 func inTurns(ctx context.Context, rows []*row, rounds int, f func(*row) error) error {
+	n := len(rows)
 	for round := range rounds {
 		for i := range rows {
-			r := rows[(i+round)%len(rows)]
+			if round%2 == 1 { // backwards, so that no proxy has always the same one before it
+				i = n - 1 - i
+			}
+			r := rows[(i+round)%n]
 			err := f(r)
 			for again := 1; err != nil && again < tries && ctx.Err() == nil; again++ {
 				err = f(r)

@@ -16,7 +16,7 @@ func TestProxiesTakeTurnsAndEachBeginsARound(t *testing.T) {
 		got = append(got, r.peer.name)
 		return nil
 	})
-	if want := []string{"a", "b", "c", "b", "c", "a", "c", "a", "b"}; err != nil || !slices.Equal(got, want) {
+	if want := []string{"a", "b", "c", "a", "c", "b", "c", "a", "b"}; err != nil || !slices.Equal(got, want) {
 		t.Errorf("got %v, %v; want %v", got, err, want)
 	}
 }
