@@ -8,7 +8,7 @@ FUZZTIME ?= 20s
 SOAK ?= 10737418240
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check fuzz bench bench-http siege soak conformance h2spec lint-full fmt clean
+.PHONY: help build run test check fuzz bench bench-http pgo siege soak conformance h2spec lint-full fmt clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,8 +40,11 @@ fuzz: ## Fuzz every parser of strangers' bytes, FUZZTIME each (20s)
 bench: ## Run every benchmark, with allocations
 	go test -run '^$$' -bench . -benchmem ./...
 
-bench-http: build ## The edge beside nginx and HAProxy, in alternating rounds: BENCH='-rounds 9' (installs them from Debian)
+bench-http: build ## The edge beside nginx, HAProxy and Caddy, in rounds: BENCH='-only TLS -rounds 9' (installs them)
 	scripts/bench-http.sh $(BENCH)
+
+pgo: build ## Make cmd/edge/edge.pgo anew, a profile for the compiler: two minutes of the benchmark's loads
+	scripts/bench-http.sh -duration 8s -pgo cmd/edge/edge.pgo
 
 siege: ## The edge under attack at full size, with the others' p99 asserted: about 20 minutes on a quiet machine; SIEGE_RUN='Slow'
 	SIEGE=full go test -count=1 -v -timeout 60m -run '$(SIEGE_RUN)' ./internal/siege
