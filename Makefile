@@ -13,8 +13,10 @@ SOAK ?= 10737418240
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# With a profile of the edge under load, which the compiler heeds. It is not called default.pgo, so that the tests don't
+# have everything compiled once more.
 build: ## Build bin/edge and bin/backend
-	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/edge ./cmd/backend
+	go build -trimpath -pgo=cmd/edge/edge.pgo -ldflags '$(LDFLAGS)' -o bin/ ./cmd/edge ./cmd/backend
 
 run: build ## Bring up a whole fleet on this machine; Ctrl-C ends it
 	bin/edge dev
@@ -43,7 +45,7 @@ bench: ## Run every benchmark, with allocations
 bench-http: build ## The edge beside nginx, HAProxy and Caddy, in rounds: BENCH='-only TLS -rounds 9' (installs them)
 	scripts/bench-http.sh $(BENCH)
 
-pgo: build ## Make cmd/edge/edge.pgo anew, a profile for the compiler: two minutes of the benchmark's loads
+pgo: build ## Make cmd/edge/edge.pgo anew, the profile that build compiles by: two minutes of the benchmark's loads
 	scripts/bench-http.sh -duration 8s -pgo cmd/edge/edge.pgo
 
 siege: ## The edge under attack at full size, with the others' p99 asserted: about 20 minutes on a quiet machine; SIEGE_RUN='Slow'
