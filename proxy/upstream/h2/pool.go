@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"meridian/proxy/http1"
+	"meridian/proxy/socket"
 )
 
 // Config is what a Pool needs. Its zero value works.
@@ -188,7 +189,7 @@ func (p *Pool) Dial(addr string, timeout time.Duration) (*Call, error) {
 		p.failed.Add(1)
 		return nil, fmt.Errorf("connect to a node: %w", err)
 	}
-	c := newConn(p, addr, nc)
+	c := newConn(p, addr, socket.Wrap(nc))
 	if err := c.greet(until); err != nil {
 		p.failed.Add(1)
 		nc.Close()
