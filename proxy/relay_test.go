@@ -118,7 +118,8 @@ func TestLargeBodiesPassBothWaysInBoundedMemory(t *testing.T) {
 				t.Errorf("down %d bytes %s, %v; up %s; want %s", n, got, err, resp.Header.Get("X-Sum"), sum)
 			}
 			runtime.ReadMemStats(&after)
-			if grown := after.TotalAlloc - before.TotalAlloc; grown > 8<<20 { // of client, edge and node together
+			// Of client, edge and node together. The race detector has pools forget a part of what is given back.
+			if grown := after.TotalAlloc - before.TotalAlloc; grown > 8<<20 && !raceEnabled {
 				t.Errorf("%d MiB were allocated for 2 x 64 MiB", grown>>20)
 			}
 		})
