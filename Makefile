@@ -8,7 +8,7 @@ FUZZTIME ?= 20s
 SOAK ?= 10737418240
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check fuzz bench bench-http pgo siege soak conformance h2spec lint-full fmt clean
+.PHONY: help build run test test-norace check fuzz bench bench-http pgo siege soak conformance h2spec lint-full fmt clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ run: build ## Bring up a whole fleet on this machine; Ctrl-C ends it
 
 test: ## The whole test suite: unit, race, end to end
 	$(TEST)
+
+test-norace: ## What the race detector turns off: counts of allocations, and sockets by raw calls of the system
+	go test -shuffle=on ./proxy/... ./balancer/... ./dns/... ./health/... ./internal/loadgen
 
 check: ## Formatting, vet, modules, architecture, cross-compilation: what must hold before a commit
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "gofmt: $$unformatted; run make fmt"; exit 1; }

@@ -137,10 +137,13 @@ func TestIdleConnectionsAreClosedInTime(t *testing.T) {
 	c := get(t, p, n.Addr)
 	ask(t, c)
 	c.Release(0)
-	testnet.Wait(t, "the connection to be closed", func() bool { return p.Stats().Idle == 0 })
-	if _, err := c.Write([]byte("x"), time.Second); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("a write to it gives %v", err)
-	}
+	testnet.Wait(t, "the connection to be closed", func() bool {
+		if p.Stats().Idle > 0 {
+			return false
+		}
+		_, err := c.Write([]byte("x"), time.Second)
+		return errors.Is(err, net.ErrClosed)
+	})
 }
 
 func TestNoMoreConnectionsAreKeptThanAllowed(t *testing.T) {
@@ -213,6 +216,7 @@ func TestAnUnusedConnectionHasNeitherGoroutineNorStringsNorBuffer(t *testing.T) 
 	p := pool(t, Config{IdleTimeout: testnet.Patience})
 	n := testnet.Listen(t, ok)
 	c := get(t, p, n.Addr)
+	ask(t, c) // now the node has its goroutine
 	before := runtime.NumGoroutine()
 	ask(t, c)
 	c.Release(0)
