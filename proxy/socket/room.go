@@ -3,7 +3,6 @@
 package socket
 
 import (
-	"crypto/tls"
 	"net"
 	"syscall"
 )
@@ -20,11 +19,11 @@ type Room struct {
 // Reset makes r look at conn, or at none if that is nil.
 func (r *Room) Reset(conn net.Conn) {
 	r.raw = nil
-	if t, ok := conn.(*tls.Conn); ok {
-		conn = t.NetConn()
+	if conn == nil || !canLook {
+		return
 	}
-	tcp, ok := conn.(*net.TCPConn)
-	if !ok || !canLook {
+	tcp, ok := Kernel(conn).(*net.TCPConn)
+	if !ok {
 		return
 	}
 	r.raw, _ = tcp.SyscallConn()
