@@ -213,8 +213,11 @@ func (r *relay) exchange(c upstream.Call) (result, failure) {
 func (r *relay) takeArrived() error {
 	r.whole = r.whole || r.x.Length == exchange.LengthNone
 	for !r.whole && len(r.body) < r.conf.MaxKeptBody {
-		if len(r.body) == cap(r.body) {
-			r.body = slices.Grow(r.body, 4096)
+		switch {
+		case cap(r.body) == 0:
+			r.body = firstPool.Get().(*[firstBytes]byte)[:0]
+		case len(r.body) == cap(r.body):
+			r.body = slices.Grow(r.body, firstBytes)
 		}
 		room := r.body[len(r.body):min(cap(r.body), r.conf.MaxKeptBody)]
 		n, err := r.x.Body.ReadArrived(room)

@@ -80,6 +80,9 @@ func (r *relay) relayBody(body upstream.Body) error {
 		}
 		if size == 0 {
 			copyPool.Put(buf)
+			if b, ok := body.(shrinker); ok {
+				b.Shrink()
+			}
 			w.Unwatch() // writes tell now whether the client has left
 			unwatched = true
 			err := taker.AwaitTakes()
@@ -98,7 +101,14 @@ func (r *relay) relayBody(body upstream.Body) error {
 				unwatched = false
 				w.Watch(r)
 			}
-			n, err = body.Read(buf[:size])
+			if waits, ok := body.(exchange.Waiter); ok {
+				copyPool.Put(buf)
+				waits.Await()
+				buf = copyPool.Get().(*[copyBytes]byte)
+				n, err = body.ReadArrived(buf[:size])
+			} else {
+				n, err = body.Read(buf[:size])
+			}
 		}
 		if n > 0 {
 			r.touchSession()
@@ -118,6 +128,9 @@ func (r *relay) relayBody(body upstream.Body) error {
 		}
 	}
 }
+
+// shrinker is a body of a node's that has a buffer to give back.
+type shrinker interface{ Shrink() }
 
 func (r *relay) answerTrailer(body upstream.Body) exchange.Header {
 	if t := body.Trailer(); len(t) > 0 {

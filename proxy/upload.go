@@ -20,8 +20,8 @@ const copyBytes = exchange.MaxTake
 
 var copyPool = sync.Pool{New: func() any { return new([copyBytes]byte) }}
 
-// firstBytes is the size of the buffers with which more of a body is waited for. Ours: one of HTTP/1.1 that has a length goes
-// past the engine's own buffer with it.
+// firstBytes is the size of the buffers for what is there of a request's body before the upload, and with which more is waited for
+// where that takes a buffer. Ours.
 const firstBytes = 4 << 10
 
 var firstPool = sync.Pool{New: func() any { return new([firstBytes]byte) }}
@@ -45,6 +45,10 @@ func (r *relay) startUpload(c upstream.Call) {
 		r.upload.clientErr = err
 		c.Close()
 		return
+	}
+	if cap(r.body) == firstBytes { // all of it is on its way, and no other try will want it
+		firstPool.Put((*[firstBytes]byte)(r.body[:firstBytes]))
+		r.body = nil
 	}
 	r.uploading.Go(func() { r.uploadBody(c) })
 }
@@ -87,9 +91,15 @@ func (r *relay) uploadBody(c upstream.Call) {
 	}
 }
 
-// awaitBody waits for more of the body and returns it in a buffer of copyPool. A client that sends its body byte by byte
-// does not hold a large buffer meanwhile.
+// awaitBody waits for more of the body and returns it in a buffer of copyPool; it may return nothing. A client that sends its body
+// byte by byte does not hold a large buffer meanwhile, or none.
 func (r *relay) awaitBody() (*[copyBytes]byte, int, error) {
+	if w, ok := r.x.Body.(exchange.Waiter); ok {
+		w.Await()
+		buf := copyPool.Get().(*[copyBytes]byte)
+		n, err := r.x.Body.ReadArrived(buf[:])
+		return buf, n, err
+	}
 	first := firstPool.Get().(*[firstBytes]byte)
 	defer firstPool.Put(first)
 	n, err := r.x.Body.Read(first[:])

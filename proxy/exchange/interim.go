@@ -23,6 +23,12 @@ type Taker interface {
 	AwaitTakes() error
 }
 
+// Waiter is a Body that can wait without being given a buffer. Engines that can't don't implement it.
+type Waiter interface {
+	// Await waits until ReadArrived has more of the body, or its end or error, as long as Read would. It may return too early.
+	Await()
+}
+
 // MaxTake is the most that a Taker speaks of: what a handler writes at once.
 const MaxTake = 32 << 10
 

@@ -84,6 +84,35 @@ func (m *Message) Read(p []byte) (int, error) {
 	}
 }
 
+// Await waits until more of the body has arrived, or its end, which the next ReadArrived then returns. Where the connection can tell, it
+// holds no buffer meanwhile.
+func (m *Message) Await() {
+	if m.err != nil {
+		return
+	}
+	if m.kind != bodyChunked && len(m.r.Buffered()) > 0 {
+		return
+	}
+	err := m.wait()
+	switch {
+	case err != nil:
+	case m.kind != bodyChunked:
+		err = m.r.Await()
+	default: // what is coded has to be in the buffer
+		err = m.r.FillLazily()
+	}
+	if err != nil {
+		m.fail(err)
+	}
+}
+
+// Shrink gives the buffer back if nothing is in it.
+func (m *Message) Shrink() {
+	if len(m.r.Buffered()) == 0 {
+		m.r.Release()
+	}
+}
+
 // readPast reads into p without the way through the buffer, which is empty.
 func (m *Message) readPast(p []byte) (int, error) {
 	if m.kind == bodyLength {

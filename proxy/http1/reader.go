@@ -77,6 +77,20 @@ func (b *Reader) FillLazily() error {
 // lazyReader is what socket.Socket is.
 type lazyReader interface {
 	ReadLazily(room func() []byte) (int, error)
+	ReadNow(p []byte) (int, error)
+	Await() (ok bool, err error)
+}
+
+// Await waits for more bytes. Where src can tell of them they are not read, so that ReadNow has them, and no buffer is held while it
+// waits; else it is FillLazily.
+func (b *Reader) Await() error {
+	if src, ok := b.src.(lazyReader); ok && b.r == b.w {
+		b.Release()
+		if ok, err := src.Await(); ok {
+			return err
+		}
+	}
+	return b.FillLazily()
 }
 
 // makeRoom moves what is buffered to the front, or gets a larger buffer.

@@ -15,6 +15,8 @@ var errStopped = errors.New("the request's body is not read any further")
 // past is a deadline that makes waiting reads and writes return.
 var past = time.Unix(1, 0)
 
+var _ exchange.Waiter = (*requestBody)(nil)
+
 // requestBody is a conn as exchange.Body.
 type requestBody conn
 
@@ -30,6 +32,12 @@ func (p *requestBody) ReadArrived(b []byte) (int, error) {
 	p.bodyTouched.Store(true)
 	n, err := p.msg.ReadArrived(b)
 	return n, p.note(n, err)
+}
+
+// Await implements exchange.Waiter.
+func (p *requestBody) Await() {
+	p.bodyTouched.Store(true)
+	p.msg.Await()
 }
 
 func (p *requestBody) note(n int, err error) error {

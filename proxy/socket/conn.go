@@ -2,12 +2,16 @@
 
 package socket
 
-import "net"
+import (
+	"net"
+	"os"
+)
 
 // Conn is a TCP connection whose reads and writes are a Socket's, for those who want a net.Conn: TLS, HTTP/2.
 type Conn struct {
 	*net.TCPConn
-	s Socket
+	s   Socket
+	now bool // Read does not wait: set by the goroutine that reads, for a read of what is above
 }
 
 // Wrap returns nc as a Conn where that is of use, else nc itself.
@@ -22,7 +26,16 @@ func Wrap(nc net.Conn) net.Conn {
 }
 
 // Read implements net.Conn.
-func (c *Conn) Read(p []byte) (int, error) { return c.s.Read(p) }
+func (c *Conn) Read(p []byte) (int, error) {
+	if !c.now {
+		return c.s.Read(p)
+	}
+	n, err := c.s.ReadNow(p)
+	if n == 0 && err == nil {
+		err = os.ErrDeadlineExceeded // TLS can be read again after this one
+	}
+	return n, err
+}
 
 // Write implements net.Conn.
 func (c *Conn) Write(p []byte) (int, error) { return c.s.Write(p) }

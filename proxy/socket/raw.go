@@ -8,6 +8,8 @@ import (
 	"os"
 	"syscall"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // haveRaw is false under the race detector, which takes a byte that went through a socket of package net for order.
@@ -129,6 +131,10 @@ func quiet(fd uintptr) bool {
 	_, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b[0])), 1, syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)
 	return errno == syscall.EAGAIN
 }
+
+// heard reports whether there is something to be read, the end and an error included. Unlike a look with recvfrom it leaves an error
+// where it is: the read behind a reset would otherwise find an end, and take half an answer for whole.
+func heard(fd uintptr) bool { return ready(fd, unix.POLLIN) }
 
 // readLazily takes a buffer once there is something to be put into it.
 func readLazily(c *call, fd uintptr) bool {

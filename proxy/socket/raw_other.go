@@ -29,3 +29,5 @@ func (*call) once(func(func(uintptr)) error, []byte, []byte) (int, bool, error) 
 
 func read(*call, uintptr) bool  { return true }
 func write(*call, uintptr) bool { return true }
+
+func heard(uintptr) bool { return true }

@@ -13,6 +13,7 @@
 package socket
 
 import (
+	"crypto/tls"
 	"io"
 	"net"
 	"syscall"
@@ -25,11 +26,17 @@ type Socket struct {
 
 	in  call
 	out call
+
+	below *Conn   // under TLS, where that can tell what has arrived; else nil
+	first [1]byte // what ReadLazily waits with above it
 }
 
 // Reset makes s read and write conn, or none if that is nil.
 func (s *Socket) Reset(conn net.Conn) {
-	s.conn, s.raw = conn, nil
+	s.conn, s.raw, s.below = conn, nil, nil
+	if t, ok := conn.(*tls.Conn); ok {
+		s.below, _ = t.NetConn().(*Conn)
+	}
 	if tcp, ok := conn.(*net.TCPConn); ok && haveRaw {
 		s.raw, _ = tcp.SyscallConn()
 		s.in.init(&s.in, read)
@@ -52,7 +59,10 @@ func (s *Socket) Read(p []byte) (int, error) {
 // ReadLazily is Read into a buffer that room provides once there is something to be read, or earlier where there is no way to
 // tell. It is for waits that are expected to be long, and costs one call of the system more where something is there at once.
 func (s *Socket) ReadLazily(room func() []byte) (int, error) {
-	if s.raw == nil {
+	switch {
+	case s.below != nil:
+		return s.readLazilySecure(room)
+	case s.raw == nil:
 		return s.conn.Read(room())
 	}
 	n, err := s.in.runLazy(s.raw.Read, room)
@@ -64,7 +74,12 @@ func (s *Socket) ReadLazily(room func() []byte) (int, error) {
 
 // ReadNow is Read without waiting: 0 and nil say that there is nothing, or that there is no way to tell.
 func (s *Socket) ReadNow(p []byte) (int, error) {
-	if s.raw == nil || len(p) == 0 {
+	switch {
+	case len(p) == 0:
+		return 0, nil
+	case s.below != nil:
+		return s.readNowSecure(p)
+	case s.raw == nil:
 		return 0, nil
 	}
 	n, waits, err := s.in.once(s.raw.Control, p, nil) // not raw.Read, which would heed the deadline
@@ -72,6 +87,15 @@ func (s *Socket) ReadNow(p []byte) (int, error) {
 		err = io.EOF
 	}
 	return n, err
+}
+
+// Await waits until there is something to be read, the connection's end included, and holds no buffer meanwhile. ok is false where
+// there is no way to tell: it has not waited then.
+func (s *Socket) Await() (ok bool, err error) {
+	if s.raw == nil {
+		return false, nil
+	}
+	return true, s.raw.Read(heard)
 }
 
 // Write implements io.Writer.

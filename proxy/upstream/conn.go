@@ -32,6 +32,7 @@ type Conn struct {
 	msg     http1.Message
 	resp    http1.Response
 	reused  bool
+	uploads bool          // the request's body follows its head
 	taken   time.Time     // when Get or Dial returned it
 	until   time.Time     // when a connection that is kept has been idle for too long
 	idle    time.Duration // bounds the silence within an answer's body
@@ -97,6 +98,7 @@ func (c *Conn) writeBoth(a, b []byte, timeout time.Duration) (n int, err error) 
 // Begin prepares for an answer, whose head must come within firstByte of the request's end. If the request is still being
 // sent, RequestSent says when that is; ReadHead may be called before.
 func (c *Conn) Begin(firstByte time.Duration, sending bool) {
+	c.uploads = sending
 	c.deadline.Lock()
 	defer c.deadline.Unlock()
 	c.headed, c.sending, c.firstBy = false, sending, firstByte
@@ -130,6 +132,11 @@ func (c *Conn) RequestSent() {
 // until the next one or Release. started says whether the node has sent any byte of an answer. idle bounds the silence
 // within the body.
 func (c *Conn) ReadHead(q http1.Sent, idle time.Duration) (resp *http1.Response, started bool, err error) {
+	if c.uploads && len(c.r.Buffered()) == 0 { // it may take as long as the client does; a whole request has waited already, in Send
+		if err := c.r.FillLazily(); err != nil {
+			return nil, false, err
+		}
+	}
 	started, err = http1.ReadResponse(c.r, q, &c.resp, c.limits)
 	if err != nil {
 		return nil, started, err
