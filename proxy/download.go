@@ -101,7 +101,7 @@ func (r *relay) relayBody(body upstream.Body) error {
 				unwatched = false
 				w.Watch(r)
 			}
-			if waits, ok := body.(exchange.Waiter); ok {
+			if waits, ok := body.(exchange.Waiter); ok && waits.CanAwait() {
 				copyPool.Put(buf)
 				waits.Await()
 				buf = copyPool.Get().(*[copyBytes]byte)

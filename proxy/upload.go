@@ -94,7 +94,7 @@ func (r *relay) uploadBody(c upstream.Call) {
 // awaitBody waits for more of the body and returns it in a buffer of copyPool; it may return nothing. A client that sends its body
 // byte by byte does not hold a large buffer meanwhile, or none.
 func (r *relay) awaitBody() (*[copyBytes]byte, int, error) {
-	if w, ok := r.x.Body.(exchange.Waiter); ok {
+	if w, ok := r.x.Body.(exchange.Waiter); ok && w.CanAwait() {
 		w.Await()
 		buf := copyPool.Get().(*[copyBytes]byte)
 		n, err := r.x.Body.ReadArrived(buf[:])

@@ -23,8 +23,10 @@ type Taker interface {
 	AwaitTakes() error
 }
 
-// Waiter is a Body that can wait without being given a buffer. Engines that can't don't implement it.
+// Waiter is a Body that may be able to wait without being given a buffer. Engines that can't don't implement it.
 type Waiter interface {
+	// CanAwait reports whether Await may be called.
+	CanAwait() bool
 	// Await waits until ReadArrived has more of the body, or its end or error, as long as Read would. It may return too early.
 	Await()
 }

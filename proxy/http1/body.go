@@ -84,8 +84,11 @@ func (m *Message) Read(p []byte) (int, error) {
 	}
 }
 
-// Await waits until more of the body has arrived, or its end, which the next ReadArrived then returns. Where the connection can tell, it
-// holds no buffer meanwhile.
+// CanAwait reports whether the connection can wait without a buffer.
+func (m *Message) CanAwait() bool { return m.r.CanAwait() }
+
+// Await waits until more of the body has arrived, or its end, which the next ReadArrived then returns. It holds no
+// buffer meanwhile.
 func (m *Message) Await() {
 	if m.err != nil {
 		return

@@ -78,7 +78,14 @@ func (b *Reader) FillLazily() error {
 type lazyReader interface {
 	ReadLazily(room func() []byte) (int, error)
 	ReadNow(p []byte) (int, error)
+	CanAwait() bool
 	Await() (ok bool, err error)
+}
+
+// CanAwait reports whether Await can do without a buffer.
+func (b *Reader) CanAwait() bool {
+	src, ok := b.src.(lazyReader)
+	return ok && src.CanAwait()
 }
 
 // Await waits for more bytes. Where src can tell of them they are not read, so that ReadNow has them, and no buffer is held while it

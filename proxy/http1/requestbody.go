@@ -34,6 +34,9 @@ func (p *requestBody) ReadArrived(b []byte) (int, error) {
 	return n, p.note(n, err)
 }
 
+// CanAwait implements exchange.Waiter.
+func (p *requestBody) CanAwait() bool { return p.msg.CanAwait() }
+
 // Await implements exchange.Waiter.
 func (p *requestBody) Await() {
 	p.bodyTouched.Store(true)

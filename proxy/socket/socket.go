@@ -89,6 +89,9 @@ func (s *Socket) ReadNow(p []byte) (int, error) {
 	return n, err
 }
 
+// CanAwait reports whether Await or ReadLazily can wait without a buffer.
+func (s *Socket) CanAwait() bool { return s.raw != nil || s.below != nil }
+
 // Await waits until there is something to be read, the connection's end included, and holds no buffer meanwhile. ok is false where
 // there is no way to tell: it has not waited then.
 func (s *Socket) Await() (ok bool, err error) {
