@@ -125,32 +125,12 @@ func (r *relay) tryNode(l balancer.Lease) (result, failure) {
 	}
 }
 
-// connect returns a connection to the node in the version of HTTP that it speaks, or a place on one.
-func (r *relay) connect(timeout time.Duration, fresh bool) (upstream.Call, error) {
-	if !r.isH2 {
-		get := r.s.upstream.Get
-		if fresh {
-			get = r.s.upstream.Dial
-		}
-		c, err := get(r.node.Address, timeout)
-		if err != nil {
-			return nil, err
-		}
-		return c, nil
-	}
-	get := r.s.h2.Get
-	if fresh {
-		get = r.s.h2.Dial
-	}
-	c, err := get(r.node.Address, timeout)
-	if err != nil {
-		return nil, err
-	}
-	return c, nil
-}
-
 // connectFailed reports a connection that could not be made, unless that was this machine's fault.
 func (r *relay) connectFailed(err error) (result, failure) {
+	if gone, cut := r.ending(); gone || cut { // which may be why there is none
+		r.ended()
+		return finished, failure{}
+	}
 	r.record.err = err.Error()
 	if upstream.Local(err) {
 		return unsent, failure{status: 503, reason: "the edge can make no more connections"}
@@ -163,10 +143,6 @@ func (r *relay) connectFailed(err error) (result, failure) {
 		reason = "no connection within " + r.timeouts.Connect.String()
 	}
 	r.s.cfg.Observe(r.node.Name, health.ConnectFailed, reason)
-	if gone, cut := r.ending(); gone || cut {
-		r.ended()
-		return finished, failure{}
-	}
 	return unsent, failure{status: 503, reason: "no node could be reached (" + reason + ")"}
 }
 

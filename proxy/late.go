@@ -58,9 +58,7 @@ func (r *relay) endLocked() {
 		r.tunnel.GoAway(cutGoodbye)
 		return
 	}
-	if r.conn != nil {
-		r.conn.Close()
-	}
+	r.closeLocked()
 	r.x.Reply.Interrupt()
 }
 
@@ -71,9 +69,7 @@ func (r *relay) lateLocked() bool {
 		return r.late
 	}
 	r.late = true
-	if r.conn != nil {
-		r.conn.Close()
-	}
+	r.closeLocked()
 	return true
 }
 

@@ -68,12 +68,13 @@ type relay struct {
 	shard      uint32 // of the registry, for good
 	prev, next *relay // in it
 
-	mu     sync.Mutex     // guards the fields below
-	conn   upstream.Call  // to be closed when the client is gone or the node is cut
-	tunnel *tunnel.Tunnel // to be ended instead, once there is one
-	gone   bool
-	wasCut bool
-	late   bool // the request took longer than its route or its client allows
+	mu       sync.Mutex     // guards the fields below
+	conn     upstream.Call  // to be closed when the client is gone or the node is cut
+	stopDial func()         // not nil: to be called then, since a connection is being made
+	tunnel   *tunnel.Tunnel // to be ended instead, once there is one
+	gone     bool
+	wasCut   bool
+	late     bool // the request took longer than its route or its client allows
 }
 
 var relayPool = sync.Pool{New: func() any {
@@ -248,9 +249,7 @@ func (r *relay) ClientGone() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.gone = true
-	if r.conn != nil {
-		r.conn.Close()
-	}
+	r.closeLocked()
 }
 
 // cut ends the request because its node's drain has reached the deadline. It reports whether it was the first to do so.

@@ -47,7 +47,7 @@ func TestAConnectionIsKeptAsLongAsItsNodeAndItsPoolSay(t *testing.T) {
 			}
 		})
 		p := pool(t, Config{})
-		conn, err := p.Get(n.Addr, testnet.Patience)
+		conn, err := p.Get(t.Context(), n.Addr, testnet.Patience)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,7 +57,7 @@ func TestAConnectionIsKeptAsLongAsItsNodeAndItsPoolSay(t *testing.T) {
 			t.Fatal(err)
 		}
 		conn.Release(c.idle)
-		again, err := p.Get(n.Addr, testnet.Patience)
+		again, err := p.Get(t.Context(), n.Addr, testnet.Patience)
 		if err != nil {
 			t.Fatal(err)
 		}

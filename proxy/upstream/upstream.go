@@ -8,7 +8,7 @@
 //
 //	p := upstream.NewPool(upstream.Config{})
 //	go p.Run(ctx)
-//	c, err := p.Get("10.0.0.7:8080", time.Second)
+//	c, err := p.Get(ctx, "10.0.0.7:8080", time.Second)
 //	c.Begin(time.Minute, false)
 //	c.Send(&request, &scratch, time.Minute)
 //	resp, started, err := c.ReadHead(http1.Sent{Method: "GET"}, time.Minute)
@@ -115,29 +115,37 @@ func (p *Pool) Stats() Stats {
 	return st
 }
 
-// Get returns a connection to addr (IP:PORT): the one that was used last, since the others can then grow old, or a new one.
-// Whether the node has closed a used one meanwhile is found by its Send.
-func (p *Pool) Get(addr string, timeout time.Duration) (*Conn, error) {
+// Kept returns an unused connection to addr (IP:PORT): the one that was used last, since the others can then grow old. It returns nil if
+// there is none. Whether the node has closed it meanwhile is found by its Send.
+func (p *Pool) Kept(addr string) *Conn {
 	s := p.shard(addr)
 	for {
 		c := s.pop(addr)
 		if c == nil {
-			return p.Dial(addr, timeout)
+			return nil
 		}
 		if now := time.Now(); now.Before(c.until) {
 			p.reused.Add(1)
 			c.reused, c.taken = true, now
-			return c, nil
+			return c
 		}
 		p.stale.Add(1)
 		c.Close()
 	}
 }
 
-// Dial returns a new connection.
-func (p *Pool) Dial(addr string, timeout time.Duration) (*Conn, error) {
+// Get returns a connection that is kept, or a new one.
+func (p *Pool) Get(ctx context.Context, addr string, timeout time.Duration) (*Conn, error) {
+	if c := p.Kept(addr); c != nil {
+		return c, nil
+	}
+	return p.Dial(ctx, addr, timeout)
+}
+
+// Dial returns a new connection. It gives up when ctx ends, and after the time.
+func (p *Pool) Dial(ctx context.Context, addr string, timeout time.Duration) (*Conn, error) {
 	d := net.Dialer{Timeout: timeout}
-	nc, err := d.Dial("tcp", addr)
+	nc, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		p.failed.Add(1)
 		return nil, fmt.Errorf("connect to a node: %w", err)

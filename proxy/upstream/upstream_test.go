@@ -73,7 +73,7 @@ func ask(t *testing.T, c *Conn) {
 
 func get(t *testing.T, p *Pool, addr string) *Conn {
 	t.Helper()
-	c, err := p.Get(addr, testnet.Patience)
+	c, err := p.Get(t.Context(), addr, testnet.Patience)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +184,7 @@ func TestTheTimeForTheAnswerBeginsWhenTheRequestIsSent(t *testing.T) {
 
 func TestAFailedDialSaysWhetherItIsThisMachinesFault(t *testing.T) {
 	p := pool(t, Config{})
-	_, err := p.Get(testnet.Unused(t), testnet.Patience)
+	_, err := p.Get(t.Context(), testnet.Unused(t), testnet.Patience)
 	if err == nil || Local(err) {
 		t.Errorf("a refused connection: %v, local %v", err, Local(err))
 	}
@@ -196,7 +196,7 @@ func TestAFailedDialSaysWhetherItIsThisMachinesFault(t *testing.T) {
 func BenchmarkGetAndRelease(b *testing.B) {
 	n := testnet.Listen(b, func(c *testnet.Conn) { c.ReadAll() })
 	p := NewPool(Config{})
-	c, err := p.Get(n.Addr, testnet.Patience)
+	c, err := p.Get(context.Background(), n.Addr, testnet.Patience)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -205,7 +205,7 @@ func BenchmarkGetAndRelease(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		c.until = time.Now().Add(time.Minute)
-		if c, err = p.Get(n.Addr, testnet.Patience); err != nil || !c.Reused() {
+		if c, err = p.Get(context.Background(), n.Addr, testnet.Patience); err != nil || !c.Reused() {
 			b.Fatal(err)
 		}
 		p.put(c)

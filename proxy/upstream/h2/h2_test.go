@@ -103,7 +103,7 @@ func get(path string) *upstream.Request {
 
 // ask sends a request and reads the whole answer.
 func ask(p *Pool, addr string, q *upstream.Request) (status int, body string, trailer exchange.Header, err error) {
-	c, err := p.Get(addr, testnet.Patience)
+	c, err := p.Get(context.Background(), addr, testnet.Patience)
 	if err != nil {
 		return 0, "", nil, err
 	}
@@ -178,7 +178,7 @@ func TestLargeBodiesAndTrailersPassBothWays(t *testing.T) {
 		w.Header().Set("X-Sum", fmt.Sprintf("%d %v %v", n, err, r.Trailer))
 	})
 	p := pool(t, Config{})
-	c, err := p.Get(addr, testnet.Patience)
+	c, err := p.Get(t.Context(), addr, testnet.Patience)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,7 +296,7 @@ func TestMalformedAnswersAreRefused(t *testing.T) {
 				r.ReadAll()
 			})
 			p := pool(t, Config{})
-			c, err := p.Get(n.Addr, testnet.Patience)
+			c, err := p.Get(t.Context(), n.Addr, testnet.Patience)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -356,7 +356,7 @@ func TestInterimAnswersAreTold(t *testing.T) {
 		r.head(id, true, ":status", "204")
 		r.ReadAll()
 	})
-	c, err := pool(t, Config{}).Get(n.Addr, testnet.Patience)
+	c, err := pool(t, Config{}).Get(t.Context(), n.Addr, testnet.Patience)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -397,7 +397,7 @@ func TestAnAnswerMustBeginInTime(t *testing.T) {
 		r.ReadAll()
 	})
 	p := pool(t, Config{})
-	c, err := p.Get(n.Addr, testnet.Patience)
+	c, err := p.Get(t.Context(), n.Addr, testnet.Patience)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -418,10 +418,10 @@ func TestANodeOfHTTP1IsFoundBeforeARequestIsSent(t *testing.T) {
 		c.ReadUntil("\r\n\r\n")
 		c.Send("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
 	})
-	if _, err := pool(t, Config{}).Get(n.Addr, testnet.Patience); !errors.Is(err, ErrGreeting) {
+	if _, err := pool(t, Config{}).Get(t.Context(), n.Addr, testnet.Patience); !errors.Is(err, ErrGreeting) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := pool(t, Config{}).Get(testnet.Unused(t), testnet.Patience); err == nil {
+	if _, err := pool(t, Config{}).Get(t.Context(), testnet.Unused(t), testnet.Patience); err == nil {
 		t.Error("a connection to nobody")
 	}
 }
@@ -452,7 +452,7 @@ func TestWritingWaitsForTheNodesWindow(t *testing.T) {
 		r.head(id, true, ":status", "204")
 		r.ReadAll()
 	}, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 100})
-	c, err := pool(t, Config{}).Get(n.Addr, testnet.Patience)
+	c, err := pool(t, Config{}).Get(t.Context(), n.Addr, testnet.Patience)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@
 //
 //	p := h2.NewPool(h2.Config{})
 //	go p.Run(ctx)
-//	c, err := p.Get("10.0.0.7:8080", time.Second)
+//	c, err := p.Get(ctx, "10.0.0.7:8080", time.Second)
 //	c.Begin(time.Minute, false)
 //	n, err := c.Send(&upstream.Request{…}, nil, time.Minute)
 //	resp, started, err := c.ReadHead(http1.Sent{Method: "GET"}, time.Minute)
@@ -77,7 +77,7 @@ type Pool struct {
 // node is what is known of one address.
 type node struct {
 	conns   []*conn
-	dialing chan struct{} // closed when the dial that is under way has ended; nil: none is
+	dialing *dial // that is under way; nil: none is
 }
 
 // NewPool returns an empty pool.
@@ -121,6 +121,9 @@ func (p *Pool) all(last bool) (out []*conn) {
 	p.closed = p.closed || last
 	for _, n := range p.nodes {
 		out = append(out, n.conns...)
+		if last && n.dialing != nil {
+			n.dialing.stop()
+		}
 	}
 	return out
 }
@@ -130,67 +133,44 @@ func (p *Pool) Stats() Stats {
 	return Stats{p.dialed.Load(), p.failed.Load(), p.reused.Load(), len(p.all(false))}
 }
 
-// Get returns a place for a request on a connection to addr (IP:PORT), the first that has one, or on a new one. Requests
-// that come while a connection is being made wait for that.
-func (p *Pool) Get(addr string, timeout time.Duration) (*Call, error) {
-	until := time.Now().Add(timeout)
-	for {
-		p.mu.Lock()
-		n := p.nodes[addr]
-		if n == nil {
-			n = &node{}
-			p.nodes[addr] = n
-		}
-		for _, c := range n.conns {
-			if call := c.reserve(); call != nil {
-				p.mu.Unlock()
-				p.reused.Add(1)
-				call.reused = true
-				return call, nil
-			}
-		}
-		wait := n.dialing
-		if wait == nil {
-			n.dialing = make(chan struct{})
-			p.mu.Unlock()
-			return p.dialFor(addr, n, timeout)
-		}
-		p.mu.Unlock()
-		late := time.NewTimer(timeout)
-		select {
-		case <-wait:
-		case <-late.C:
-		}
-		late.Stop()
-		if timeout = time.Until(until); timeout <= 0 {
-			return nil, fmt.Errorf("connect to a node: %w", errDialTimeout)
-		}
-	}
-}
-
-// dialFor is Dial with those that wait for it told.
-func (p *Pool) dialFor(addr string, n *node, timeout time.Duration) (*Call, error) {
-	call, err := p.Dial(addr, timeout)
+// Kept returns a place for a request on a connection to addr (IP:PORT) that is there, the first that has one, or nil.
+func (p *Pool) Kept(addr string) *Call {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	close(n.dialing)
-	n.dialing = nil
-	if len(n.conns) == 0 && p.nodes[addr] == n {
-		delete(p.nodes, addr)
-	}
-	return call, err
+	return p.keptLocked(addr)
 }
 
-// Dial returns a place on a new connection.
-func (p *Pool) Dial(addr string, timeout time.Duration) (*Call, error) {
+func (p *Pool) keptLocked(addr string) *Call {
+	n := p.nodes[addr]
+	if n == nil {
+		return nil
+	}
+	for _, c := range n.conns {
+		if call := c.reserve(); call != nil {
+			p.reused.Add(1)
+			call.reused = true
+			return call
+		}
+	}
+	return nil
+}
+
+// Dial returns a place on a new connection. It gives up when ctx ends, and after the time.
+func (p *Pool) Dial(ctx context.Context, addr string, timeout time.Duration) (*Call, error) {
 	until := time.Now().Add(timeout)
-	nc, err := net.DialTimeout("tcp", addr, timeout)
+	d := net.Dialer{Timeout: timeout}
+	nc, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		p.failed.Add(1)
 		return nil, fmt.Errorf("connect to a node: %w", err)
 	}
 	c := newConn(p, addr, socket.Wrap(nc))
-	if err := c.greet(until); err != nil {
+	unhurried := context.AfterFunc(ctx, func() { nc.Close() })
+	err = c.greet(until)
+	if !unhurried() && err == nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
 		p.failed.Add(1)
 		nc.Close()
 		return nil, fmt.Errorf("connect to a node by HTTP/2: %w", err)
@@ -203,16 +183,22 @@ func (p *Pool) Dial(addr string, timeout time.Duration) (*Call, error) {
 		p.failed.Add(1)
 		return nil, fmt.Errorf("connect to a node by HTTP/2: %w", errNoPlace)
 	}
-	n := p.nodes[addr]
-	if n == nil {
-		n = &node{}
-		p.nodes[addr] = n
-	}
+	n := p.node(addr)
 	n.conns = append(n.conns, c)
 	p.dialed.Add(1)
 	p.wg.Go(c.readLoop)
 	p.wg.Go(c.controlLoop)
 	return call, nil
+}
+
+// node returns what is known of addr, from now on something. mu is held.
+func (p *Pool) node(addr string) *node {
+	n := p.nodes[addr]
+	if n == nil {
+		n = &node{}
+		p.nodes[addr] = n
+	}
+	return n
 }
 
 // forget takes a connection that has ended out.
