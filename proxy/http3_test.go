@@ -195,6 +195,34 @@ func TestAtShutdownHTTP3RequestsUnderWayAreAnswered(t *testing.T) {
 	}
 }
 
+// TestAtShutdownAnHTTP3ClientHasTimeToReadItsAnswer: the end of a QUIC connection takes from a client what it has not read.
+func TestAtShutdownAnHTTP3ClientHasTimeToReadItsAnswer(t *testing.T) {
+	e := newEdge(t, withTLS(t, "a.test"), withHTTP3, func(c *Config) { c.Deadline = testnet.Patience })
+	e.httpNode("n1", "web", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "done") })
+	req, _ := http.NewRequest("GET", "https://"+e.secureAddr()+"/", nil)
+	req.Host = "a.test"
+	resp, err := h3(t).Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	ended := make(chan error, 1)
+	go func() { ended <- e.stop() }()
+	testnet.Wait(t, "the stop", func() bool { return e.s.stopping.Load() })
+	select {
+	case err := <-ended:
+		t.Errorf("the edge has ended before the client has read, with %v", err)
+		ended <- err
+	case <-time.After(1500 * time.Millisecond): // the client is busy
+	}
+	if got, err := io.ReadAll(resp.Body); string(got) != "done" || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("Run returned %v", err)
+	}
+}
+
 // TestHTTP3ComesAndGoesWithItsListener is a reload that moves TLS to another port.
 func TestHTTP3ComesAndGoesWithItsListener(t *testing.T) {
 	e := newEdge(t, withTLS(t, "a.test"), withHTTP3)

@@ -12,9 +12,11 @@ import (
 	xhttp3 "github.com/quic-go/quic-go/http3"
 )
 
-// lingerTime is how long a client has to leave by itself once its last request is answered and it was told GOAWAY: closing
-// earlier could cost it the end of the answer, which QUIC may have to send again. Ours, as in proxy/http2.
-const lingerTime = time.Second
+// lingerTime is how long a client has to leave by itself once the handler of its last request has returned and it was told GOAWAY:
+// closing earlier could cost it the end of the answer, which may not have been written, or has to be sent again. Unlike TCP's
+// end, QUIC's also takes from the client what has arrived and was not read yet, and a busy one may take seconds for that. Those that
+// do as RFC 9114, section 5.2 says leave at once. Ours.
+const lingerTime = 5 * time.Second
 
 // conn is a client's connection.
 type conn struct {
@@ -26,6 +28,7 @@ type conn struct {
 	mu       sync.Mutex // guards the fields below
 	requests int
 	active   int         // requests under way
+	answered time.Time   // when there was none any more
 	timer    *time.Timer // while there is none: when the connection leaves or is closed
 	close    func()      // not nil: it was told GOAWAY; to be called to close it
 	served   bool        // serve has ended it
@@ -90,6 +93,7 @@ func (c *conn) done() {
 	if c.active--; c.active > 0 || c.served {
 		return
 	}
+	c.answered = time.Now()
 	if c.close != nil {
 		c.timer.Reset(lingerTime)
 		return
@@ -127,7 +131,7 @@ func (c *conn) leaveLocked(quiet time.Duration) {
 		c.goodbye.Go(func() { c.http.Shutdown(ctx) }) // says GOAWAY, and closes when ctx ends
 	}
 	if c.active == 0 {
-		c.timer.Reset(quiet)
+		c.timer.Reset(max(quiet, lingerTime-time.Since(c.answered)))
 	}
 }
 
