@@ -32,6 +32,7 @@ type flood struct {
 	send     func(c *h2client, n int) error // piece n
 	deaf     bool                           // it reads nothing
 	want     string                         // the code of the GOAWAY that ends it
+	counted  bool                           // piece by piece, so that it is told to go elsewhere at three quarters of the way
 }
 
 var (
@@ -85,7 +86,7 @@ func thenReset(end bool, with func(c *h2client, id uint32) error) func(*h2client
 }
 
 var floods = []flood{
-	{name: "rapid reset", want: "ENHANCE_YOUR_CALM", send: thenReset(true, func(c *h2client, id uint32) error { return c.WriteRSTStream(id, xhttp2.ErrCodeCancel) })},
+	{name: "rapid reset", counted: true, want: "ENHANCE_YOUR_CALM", send: thenReset(true, func(c *h2client, id uint32) error { return c.WriteRSTStream(id, xhttp2.ErrCodeCancel) })},
 	{name: "made you reset: window update of 0", want: "ENHANCE_YOUR_CALM", send: thenReset(false, func(c *h2client, id uint32) error { return c.WriteWindowUpdate(id, 0) })},
 	{name: "made you reset: window overflow", want: "ENHANCE_YOUR_CALM", send: thenReset(false, func(c *h2client, id uint32) error { return c.WriteWindowUpdate(id, 1<<31-1) })},
 	{name: "made you reset: depends on itself", want: "ENHANCE_YOUR_CALM", send: thenReset(false, func(c *h2client, id uint32) error {
@@ -109,10 +110,10 @@ var floods = []flood{
 	}},
 	{name: "hpack bomb: fields", settings: noWindow, want: "ENHANCE_YOUR_CALM", send: bomb(bombs["fields"])},
 	{name: "hpack bomb: cookie crumbs", settings: noWindow, want: "ENHANCE_YOUR_CALM", send: bomb(bombs["cookie crumbs"])},
-	{name: "settings", want: "ENHANCE_YOUR_CALM", send: func(c *h2client, n int) error {
+	{name: "settings", counted: true, want: "ENHANCE_YOUR_CALM", send: func(c *h2client, n int) error {
 		return c.WriteSettings(xhttp2.Setting{ID: xhttp2.SettingHeaderTableSize, Val: uint32(n)})
 	}},
-	{name: "ping", want: "ENHANCE_YOUR_CALM", send: func(c *h2client, _ int) error { return c.WritePing(false, [8]byte{}) }},
+	{name: "ping", counted: true, want: "ENHANCE_YOUR_CALM", send: func(c *h2client, _ int) error { return c.WritePing(false, [8]byte{}) }},
 	{name: "acks that nobody reads", want: "", deaf: true, send: func(c *h2client, n int) error {
 		if n%2 == 0 {
 			return c.WritePing(false, [8]byte{})
@@ -159,18 +160,23 @@ func (c *h2client) head(n int, block []byte, end, whole bool) error {
 	return c.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: id(n), BlockFragment: block, EndStream: end, EndHeaders: whole})
 }
 
-// outcome reads until the connection ends and returns the code of the GOAWAY that said why, or "".
-func (c *h2client) outcome() (code string, err error) {
+// outcome reads until the connection ends and returns the code of the GOAWAY that said why, or "". warned says that one without an
+// error came before.
+func (c *h2client) outcome() (code string, warned bool, err error) {
 	for {
 		f, err := c.ReadFrame()
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return code, errors.New("still connected")
+			return code, warned, errors.New("still connected")
 		case err != nil && !errors.As(err, new(xhttp2.StreamError)):
-			return code, nil
+			return code, warned, nil
 		}
-		if g, ok := f.(*xhttp2.GoAwayFrame); ok && g.ErrCode != xhttp2.ErrCodeNo {
+		switch g, ok := f.(*xhttp2.GoAwayFrame); {
+		case !ok:
+		case g.ErrCode != xhttp2.ErrCodeNo:
 			code = g.ErrCode.String()
+		case code == "":
+			warned = true
 		}
 	}
 }
@@ -192,11 +198,11 @@ func (c *h2client) drip(every time.Duration, streams int, ended chan struct{}) {
 }
 
 // once floods one connection until the edge ends it.
-func (f *flood) once(c *h2client) (code string, err error) {
+func (f *flood) once(c *h2client) (code string, warned bool, err error) {
 	defer c.Close()
 	var reading sync.WaitGroup
 	if !f.deaf {
-		reading.Go(func() { code, err = c.outcome() })
+		reading.Go(func() { code, warned, err = c.outcome() })
 	}
 	const most = 100_000
 	n := 0
@@ -210,9 +216,9 @@ func (f *flood) once(c *h2client) (code string, err error) {
 	}
 	reading.Wait()
 	if n == most {
-		return "", fmt.Errorf("%d pieces were taken", n)
+		return "", warned, fmt.Errorf("%d pieces were taken", n)
 	}
-	return code, err
+	return code, warned, err
 }
 
 // loudFor is how long a loud attack goes on, and loudEvery how soon an attacker connects again at the earliest.
@@ -227,7 +233,7 @@ func TestFloodsAreEnded(t *testing.T) {
 	for _, f := range floods {
 		t.Run(f.name, func(t *testing.T) {
 			alone(t)
-			var told, all atomic.Int64
+			var told, warned, all atomic.Int64
 			a := attack{name: f.name, attackers: size(4, 20), memory: 32 << 20, latency: true, prepare: func(e *edge, n int) (attacker, error) {
 				return func(context.Context) error {
 					for end := time.Now().Add(loudFor); time.Now().Before(end); {
@@ -236,8 +242,11 @@ func TestFloodsAreEnded(t *testing.T) {
 						if err != nil {
 							return err
 						}
-						code, err := f.once(c)
+						code, first, err := f.once(c)
 						all.Add(1)
+						if first {
+							warned.Add(1)
+						}
 						if code == f.want {
 							told.Add(1)
 						}
@@ -249,11 +258,14 @@ func TestFloodsAreEnded(t *testing.T) {
 					return nil
 				}, nil
 			}}
-			a.run(t, start(t, settings{}))
+			a.run(t, start(t, settings{timeouts: "connect: 10s"})) // a starved node must not hold up what was reset
 			if told.Load() == 0 {
 				t.Errorf("none of %d connections was told %q", all.Load(), f.want)
 			}
-			t.Logf("%d connections, %d of them were told %q", all.Load(), told.Load(), f.want)
+			if f.counted && warned.Load() == 0 {
+				t.Errorf("none of %d connections was told to go elsewhere before it was ended", all.Load())
+			}
+			t.Logf("%d connections, %d of them were told %q, %d to go elsewhere before", all.Load(), told.Load(), f.want, warned.Load())
 		})
 	}
 }
@@ -278,7 +290,7 @@ func TestStalledStreamsAreReset(t *testing.T) {
 					ended := make(chan struct{})
 					reading.Go(func() {
 						defer close(ended)
-						_, err = c.outcome()
+						_, _, err = c.outcome()
 					})
 					for n := range streams {
 						c.head(n, big, true, true)
