@@ -75,7 +75,8 @@ type conn struct {
 	sentBytes  uint64 // of DATA frames
 	resets     [32]uint32
 	nResets    int
-	lateBytes  int  // DATA for streams that are closed
+	lateBytes  int  // DATA for streams that are closed, or came too late
+	lateHeads  int  // of streams that came after the last GOAWAY
 	waiting    bool // for a frame
 	phase      phase
 	final      bool // streams above lastID are not served any more

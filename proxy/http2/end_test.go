@@ -75,3 +75,75 @@ func TestTheEndIsToldTwiceAndWhatIsUnderWayIsAnswered(t *testing.T) {
 		t.Errorf("%d streams were served", n)
 	}
 }
+
+// TestWhatWasOnItsWayAsTheEndWasToldCostsTheOthersNothing has a client go on with a stream that it began before it had GOAWAY.
+func TestWhatWasOnItsWayAsTheEndWasToldCostsTheOthersNothing(t *testing.T) {
+	for name, frame := range map[string]func(*raw) error{
+		"a body":          func(r *raw) error { return r.WriteData(3, true, make([]byte, 1000)) },
+		"the end":         func(r *raw) error { return r.WriteData(3, true, nil) },
+		"a trailer":       func(r *raw) error { return r.headers(3, true, "x-sum", "1") },
+		"a reset":         func(r *raw) error { return r.WriteRSTStream(3, xhttp2.ErrCodeCancel) },
+		"a window opened": func(r *raw) error { return r.WriteWindowUpdate(3, 1000) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			finish := make(chan struct{})
+			s := start(t, Config{MaxRequests: 1, Handler: func(x *exchange.Exchange) {
+				<-finish
+				answer(200, "done")(x)
+			}})
+			r := dial(t, s.addr)
+			r.headers(1, true, get()...)
+			if got := r.goAway(); got != 1 {
+				t.Fatalf("GOAWAY names %d", got)
+			}
+			r.headers(3, false, post()...)
+			if err := frame(r); err != nil {
+				t.Fatal(err)
+			}
+			r.WritePing(false, [8]byte{1})
+			for {
+				f, err := r.ReadFrame()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if g, ok := f.(*xhttp2.GoAwayFrame); ok && g.ErrCode != xhttp2.ErrCodeNo {
+					close(finish)
+					t.Fatalf("GOAWAY %s", g.ErrCode)
+				}
+				if _, ok := f.(*xhttp2.PingFrame); ok {
+					break // all before it was heeded
+				}
+			}
+			close(finish)
+			if got := r.outcome(1); got != "200 done\n" {
+				t.Errorf("the request under way: %s", got)
+			}
+		})
+	}
+}
+
+// TestStreamsWithoutEndAfterTheEndWasTold is a client that passes over GOAWAY.
+func TestStreamsWithoutEndAfterTheEndWasTold(t *testing.T) {
+	finish := make(chan struct{})
+	s := start(t, Config{MaxRequests: 1, MaxStreams: 10, Handler: func(x *exchange.Exchange) { <-finish }})
+	defer close(finish)
+	r := dial(t, s.addr)
+	r.headers(1, true, get()...)
+	r.goAway()
+	go func() {
+		for id := uint32(3); id < 2000; id += 2 {
+			if r.headers(id, true, get()...) != nil {
+				return
+			}
+		}
+	}()
+	for {
+		f, err := r.ReadFrame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if g, ok := f.(*xhttp2.GoAwayFrame); ok && g.ErrCode == xhttp2.ErrCodeEnhanceYourCalm {
+			return
+		}
+	}
+}

@@ -111,6 +111,7 @@ func (c *conn) onWindowUpdate(f *xhttp2.WindowUpdateFrame) error {
 		s.writable.cond.Signal()
 	}
 	earned := 2*c.answers + c.sentBytes/512 + 4*uint64(c.lastID) // clients open windows wide for each stream, and in steps of KiBs
+	idle = idle && !c.final
 	c.mu.Unlock()
 	switch {
 	case f.StreamID == 0 && over:
@@ -131,6 +132,7 @@ func (c *conn) onReset(f *xhttp2.RSTStreamFrame) error {
 	} else {
 		c.overdue(f.StreamID, true)
 	}
+	idle = idle && !c.final
 	c.mu.Unlock()
 	if idle {
 		return xhttp2.ConnectionError(xhttp2.ErrCodeProtocol)
@@ -163,8 +165,14 @@ func (c *conn) onData(f *xhttp2.DataFrame) error {
 	if s == nil {
 		c.grant(size) // it counts although nobody wants it: RFC 9113, section 6.9
 		idle, ours := id > c.lastID, c.overdue(id, end)
+		most := streamWindow * c.nResets // that can have been on its way
+		if c.final {
+			ours = ours || idle // it may have been sent before our GOAWAY came: RFC 9113, section 6.8
+			idle = false
+			most += 2 * connectionWindow
+		}
 		c.lateBytes += size
-		tooMuch := size == 0 || c.lateBytes > streamWindow*c.nResets // than can have been on its way
+		tooMuch := size == 0 || c.lateBytes > most
 		c.mu.Unlock()
 		switch {
 		case idle:
@@ -256,9 +264,14 @@ func (c *conn) onHead(id uint32, end bool) error {
 		}
 		return xhttp2.ConnectionError(xhttp2.ErrCodeStreamClosed)
 	}
-	if c.final {
+	if c.final { // GOAWAY has said so
+		c.lateHeads++
+		tooMany := c.lateHeads > c.streamsMost // than can have been on their way
 		c.mu.Unlock()
-		return nil // GOAWAY has said so
+		if tooMany {
+			return c.glitch()
+		}
+		return nil
 	}
 	c.lastID = id
 	full := len(c.streams) >= c.streamsMost || c.handlers >= 2*c.streamsMost // handlers end a little after their streams
