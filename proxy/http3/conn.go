@@ -25,8 +25,11 @@ type conn struct {
 	http    *xhttp3.Server
 	goodbye sync.WaitGroup // the goroutine of leave
 
+	streams int // that the client may have at one time, as it was told
+
 	mu       sync.Mutex // guards the fields below
 	requests int
+	last     int         // of requests; 0: the bound has not been reached
 	active   int         // requests under way
 	answered time.Time   // when there was none any more
 	timer    *time.Timer // while there is none: when the connection leaves or is closed
@@ -35,7 +38,7 @@ type conn struct {
 }
 
 func newConn(s *Server, q *quic.Conn) *conn {
-	c := &conn{s: s, q: q}
+	c := &conn{s: s, q: q, streams: s.config().MaxStreams}
 	c.http = &xhttp3.Server{Handler: http.HandlerFunc(c.handle), MaxHeaderBytes: s.config().HeadBytes, ConnContext: withConn}
 	c.mu.Lock() // expire may come at once
 	defer c.mu.Unlock()
@@ -71,14 +74,14 @@ func (c *conn) handle(w http.ResponseWriter, r *http.Request) {
 func (c *conn) begin() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	cfg := c.s.config()
 	c.timer.Stop()
 	c.active++
 	c.requests++
-	if c.requests >= cfg.MaxRequests {
+	if c.last == 0 && c.requests >= c.s.config().MaxRequests {
+		c.last = c.requests + c.streams // counted from here: the bound may have been lowered far below what was served
 		c.leaveLocked(0)
 	}
-	if c.requests > cfg.MaxRequests+cfg.MaxStreams {
+	if c.last > 0 && c.requests > c.last {
 		c.active--
 		c.q.CloseWithError(quic.ApplicationErrorCode(xhttp3.ErrCodeExcessiveLoad), "too many requests for one connection")
 		return false

@@ -103,6 +103,25 @@ func TestAnotherConfigurationHoldsForOpenConnections(t *testing.T) {
 	goesAway(t, raw)
 }
 
+// TestABoundOfRequestsThatIsLoweredFarCutsNothing lowers it below what the connection has had.
+func TestABoundOfRequestsThatIsLoweredFarCutsNothing(t *testing.T) {
+	s, addr := start(t, Config{MaxStreams: 2, Handler: answer(200, "ok")})
+	c := h3raw.Dial(t, addr, "a.test")
+	for range 10 {
+		if _, err := c.Get("/"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Reconfigure(Config{MaxStreams: 2, MaxRequests: 3})
+	if got, err := c.Get("/"); err != nil || len(got) == 0 {
+		t.Errorf("the next request got %q, %v", got, err)
+	}
+	goesAway(t, c)
+	if got := s.Stats().Requests; got != 11 {
+		t.Errorf("%d requests were served", got)
+	}
+}
+
 func TestInterimAnswersComeBeforeTheAnswer(t *testing.T) {
 	seen := make(chan struct{})
 	_, addr := start(t, Config{Handler: func(x *exchange.Exchange) {
