@@ -35,6 +35,9 @@ func (p *reply) AwaitTakes() error {
 		c.r.Release() // nobody reads: the request is whole, and the client is not watched
 	}
 	c.extendWrite()
+	if c.interrupted.Load() { // as in send: extendWrite may have moved the deadline that Interrupt set
+		c.nc.SetWriteDeadline(past)
+	}
 	err := c.room.Wait()
 	if n <= len(few) {
 		c.borrowOut()
