@@ -91,6 +91,7 @@ func (c *Conn) ask(head, body []byte, timeout time.Duration) (int, error) {
 	n, early, err := c.sock.Ask(head, body)
 	switch {
 	case err != nil:
+		c.partial = true
 		return n, err
 	case early && c.reused:
 		return 0, c.stale()

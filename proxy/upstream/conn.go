@@ -40,6 +40,7 @@ type Conn struct {
 	writeBy time.Time     // the write deadline in force
 	chunked bool          // the request's body is
 	chunk   []byte        // of it, being sent
+	partial bool          // a write has failed, so that the node may wait for the rest of a request
 
 	deadline sync.Mutex // guards the fields below with the read deadline, which the goroutine that writes moves too
 	readBy   time.Time  // the read deadline in force
@@ -84,6 +85,7 @@ func (c *Conn) writeBoth(a, b []byte, timeout time.Duration) (n int, err error) 
 	}
 	n, err = c.sock.WriteNow(a, b) // mostly there is room, and no deadline to be set
 	if a, b = socket.Cut(a, b, n); err != nil || len(a)+len(b) == 0 {
+		c.partial = c.partial || err != nil
 		return n, err
 	}
 	now := time.Now()
@@ -92,6 +94,7 @@ func (c *Conn) writeBoth(a, b []byte, timeout time.Duration) (n int, err error) 
 		c.nc.SetWriteDeadline(c.writeBy)
 	}
 	more, err := c.sock.WriteBoth(a, b)
+	c.partial = c.partial || err != nil
 	return n + more, err
 }
 
@@ -168,14 +171,15 @@ func (c *Conn) wait() error {
 }
 
 // Release gives the connection back after an exchange, to be kept unused for that time; zero: Config.IdleTimeout. It ends
-// the life of the answer's strings. It is kept only if the answer was read to its end, both sides want it and nothing came
-// behind the answer: such bytes would be read as the answer to another client's request.
+// the life of the answer's strings. It is kept only if the answer was read to its end, both sides want it, the request was
+// sent whole and nothing came behind the answer: such bytes would be read as the answer to another client's request, as its
+// head would be read as the rest of this one's body.
 func (c *Conn) Release(idle time.Duration) {
 	if idle <= 0 {
 		idle = c.pool.cfg.IdleTimeout
 	}
 	idle = keepFor(c.resp.Header, idle)
-	keep := idle > 0 && c.resp.Keep && c.msg.Done() && len(c.r.Buffered()) == 0
+	keep := idle > 0 && c.resp.Keep && c.msg.Done() && len(c.r.Buffered()) == 0 && !c.partial
 	c.resp.Release()
 	if !keep {
 		c.Close()

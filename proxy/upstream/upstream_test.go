@@ -131,6 +131,37 @@ func TestAConnectionThatTheNodeClosedOrWroteToIsNotUsed(t *testing.T) {
 	}
 }
 
+// TestAConnectionWithHalfARequestOnItIsNotKept has a node answer without reading: it would take what is sent next for the rest of
+// the body.
+func TestAConnectionWithHalfARequestOnItIsNotKept(t *testing.T) {
+	n := testnet.Listen(t, func(c *testnet.Conn) {
+		c.Send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		c.ReadUntil("never")
+	})
+	for name, whole := range map[string]bool{"whole": true, "not whole": false} {
+		p := pool(t, Config{})
+		c := get(t, p, n.Addr)
+		c.nc.(*net.TCPConn).SetWriteBuffer(4 << 10)
+		body := make([]byte, 64<<20) // more than all buffers on the way
+		q := Request{Outgoing: http1.Outgoing{Method: "POST", Target: "/", Host: "n", Length: int64(len(body)) + 1}, Body: body, Whole: whole}
+		var scratch []byte
+		c.Begin(testnet.Patience, !whole)
+		if sent, err := c.Send(&q, &scratch, 200*time.Millisecond); sent == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s: sent %d, %v", name, sent, err)
+		}
+		if resp, _, err := c.ReadHead(http1.Sent{Method: "POST"}, testnet.Patience); err != nil || resp.Status != 200 {
+			t.Fatalf("%s: got %+v, %v", name, resp, err)
+		}
+		if b, err := io.ReadAll(c.Body()); string(b) != "ok" || err != nil {
+			t.Fatalf("%s: got %q, %v", name, b, err)
+		}
+		c.Release(0)
+		if got := p.Stats().Idle; got != 0 {
+			t.Errorf("%s: %d connections are kept", name, got)
+		}
+	}
+}
+
 func TestIdleConnectionsAreClosedInTime(t *testing.T) {
 	n := testnet.Listen(t, ok)
 	p := pool(t, Config{IdleTimeout: 20 * time.Millisecond})
