@@ -19,9 +19,9 @@ import (
 
 	"github.com/quic-go/quic-go"
 	"golang.org/x/net/http2"
-	"golang.org/x/net/http2/hpack"
 
 	"meridian/internal/h3raw"
+	"meridian/internal/probes"
 	"meridian/internal/testnet"
 	"meridian/topology"
 )
@@ -197,62 +197,6 @@ func handshakeIsBounded(t *testing.T, e *edge, g engine) {
 	<-failed
 }
 
-// frames is a connection that speaks HTTP/2's frames.
-type frames struct {
-	*http2.Framer
-	net.Conn
-	scheme string
-}
-
-func dialFrames(t *testing.T, e *edge, g engine) *frames {
-	t.Helper()
-	var c net.Conn = testnet.Dial(t, e.addr)
-	r := &frames{scheme: "http"}
-	if g.tls {
-		c, r.scheme = dialALPN(t, e, "h2"), "https"
-	}
-	io.WriteString(c, http2.ClientPreface)
-	r.Conn, r.Framer = c, http2.NewFramer(c, c)
-	r.Framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
-	r.WriteSettings()
-	return r
-}
-
-// block is the header block of a GET, by literals without an index, so that it can be sent on any connection.
-func (r *frames) block(path string, more ...string) []byte {
-	var b strings.Builder
-	enc := hpack.NewEncoder(&b)
-	fields := append([]string{":method", "GET", ":scheme", r.scheme, ":authority", "a.test", ":path", path}, more...)
-	for i := 0; i < len(fields); i += 2 {
-		enc.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1], Sensitive: true})
-	}
-	return []byte(b.String())
-}
-
-func (r *frames) get(id uint32, path string, more ...string) {
-	r.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: r.block(path, more...), EndStream: true, EndHeaders: true})
-}
-
-// outcome reads until the stream is answered or reset, and says how.
-func (r *frames) outcome(id uint32) string {
-	for {
-		f, err := r.ReadFrame()
-		switch f := f.(type) {
-		case *http2.MetaHeadersFrame:
-			if f.StreamID == id {
-				return f.PseudoValue("status")
-			}
-		case *http2.RSTStreamFrame:
-			if f.StreamID == id {
-				return f.ErrCode.String()
-			}
-		}
-		if err != nil {
-			return "closed"
-		}
-	}
-}
-
 func halfAHeadEnds(t *testing.T, e *edge, g engine) {
 	switch g.version {
 	case 1:
@@ -265,11 +209,11 @@ func halfAHeadEnds(t *testing.T, e *edge, g engine) {
 			t.Errorf("got %q", got)
 		}
 	case 2:
-		r := dialFrames(t, e, g)
-		b := r.block("/")
-		r.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: b[:len(b)/2], EndStream: true})
-		if got := r.outcome(1); got != "closed" {
-			t.Errorf("got %s", got)
+		c := dialH2(t, e, g.tls)
+		b := c.encode(probes.Head("GET", "/"))
+		c.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: b[:len(b)/2], EndStream: true})
+		if got := c.outcome(1); got.Status != 0 || got.Else == "" {
+			t.Errorf("got %+v", got)
 		}
 	case 3:
 		c := h3raw.Dial(t, e.secureAddr(), "a.test")
@@ -328,9 +272,9 @@ func anIdleConnectionEnds(t *testing.T, e *edge, g engine) {
 func aLargeHeadIsRefused(t *testing.T, e *edge, g engine) {
 	long := strings.Repeat("x", 2100)
 	if g.version == 2 { // net/http's client would not send it
-		r := dialFrames(t, e, g)
-		if r.get(1, "/", "x-long", long); r.outcome(1) != "431" {
-			t.Error("a long head is not refused")
+		c := dialH2(t, e, g.tls)
+		if got := c.outcome(c.get("/", "x-long", long)); got.Status != 431 {
+			t.Errorf("got %+v", got)
 		}
 		return
 	}
@@ -384,11 +328,11 @@ func oneConnectionIsTaken(t *testing.T, e *edge, g engine) {
 
 func twoStreamsAreTaken(t *testing.T, e *edge, g engine) {
 	if g.version == 2 {
-		r := dialFrames(t, e, g)
-		r.get(1, "/never")
-		r.get(3, "/never")
-		if r.get(5, "/"); r.outcome(5) != "REFUSED_STREAM" {
-			t.Error("a third stream is taken")
+		c := dialH2(t, e, g.tls)
+		c.get("/never")
+		c.get("/never")
+		if got := c.outcome(c.get("/")); got.Else != "reset REFUSED_STREAM" {
+			t.Errorf("a third stream: got %+v", got)
 		}
 		return
 	}

@@ -42,6 +42,7 @@ func dialH2(t testing.TB, e *edge, secure bool) *rawH2 {
 		nc = tls.Client(nc, &tls.Config{InsecureSkipVerify: true, ServerName: "a.test", NextProtos: []string{"h2"}})
 	}
 	nc.SetDeadline(time.Now().Add(testnet.Patience))
+	t.Cleanup(func() { nc.Close() })
 	c := newRawH2(nc)
 	io.WriteString(nc, xhttp2.ClientPreface)
 	c.WriteSettings()
@@ -57,13 +58,18 @@ func newRawH2(nc net.Conn) *rawH2 {
 	return c
 }
 
-// writeBlock sends fields as HEADERS and as many CONTINUATION frames as they need.
-func (c *rawH2) writeBlock(id uint32, fields []probes.Field, end bool) {
+// encode makes a header block, which is valid until the next one.
+func (c *rawH2) encode(fields []probes.Field) []byte {
 	c.block.Reset()
 	for _, f := range fields {
 		c.encoder.WriteField(hpack.HeaderField{Name: f.Name, Value: f.Value})
 	}
-	b := c.block.Bytes()
+	return c.block.Bytes()
+}
+
+// writeBlock sends fields as HEADERS and as many CONTINUATION frames as they need.
+func (c *rawH2) writeBlock(id uint32, fields []probes.Field, end bool) {
+	b := c.encode(fields)
 	n := min(len(b), 16384)
 	c.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: id, BlockFragment: b[:n], EndStream: end, EndHeaders: n == len(b)})
 	for b = b[n:]; len(b) > 0; b = b[n:] {
@@ -90,6 +96,11 @@ func (c *rawH2) send(m *probes.Message) uint32 {
 		c.writeBlock(id, m.Trailer, true)
 	}
 	return id
+}
+
+// get asks for a path on the next stream, with further fields, and returns the stream.
+func (c *rawH2) get(path string, more ...string) uint32 {
+	return c.send(&probes.Message{Fields: probes.Head("GET", path, more...)})
 }
 
 // pause has the edge and the node act on what was sent before what is sent next, by a request that goes all the way.
