@@ -129,7 +129,7 @@ type Limits struct {
 	// MaxConnections bounds the clients' connections at once, over all listeners and protocols; beyond it new ones are
 	// refused. It is lowered to 15/16 of the files that the program may open. Zero: 16384. 1 to 10000000.
 	MaxConnections int `json:"max_connections"`
-	// MaxConnectionsPerAddress bounds those of one client address, of IPv6 one /64. Zero: 4096. 1 to MaxConnections. Many
+	// MaxConnectionsPerAddress bounds those of one client address, of IPv6 one /64. Zero: 4096. 1 to max_connections. Many
 	// people can be behind one address.
 	MaxConnectionsPerAddress int `json:"max_connections_per_address"`
 }

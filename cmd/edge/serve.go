@@ -29,7 +29,7 @@ func serveCommand() *cobra.Command {
 		Short: "Run an edge: reverse proxy, DNS authority, health checks",
 		Long: "serve runs an edge by its configuration file. With --topology it needs no etcd: the topology is read from the file,\n" +
 			"and again when that changes. Flags override what the configuration says.",
-		Example: "  edge serve -c edge.yaml\n  edge serve --topology etc/examples/standalone.yaml --region lab --http 127.0.0.1:8080",
+		Example: "  edge serve -c edge.yaml\n  edge serve --topology etc/examples/standalone.yaml --region local --http 127.0.0.1:8080",
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := f.load(c)
 			if err != nil {
