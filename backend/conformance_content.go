@@ -66,7 +66,8 @@ func addContentFixtures(s *mcp.Server) {
 		text("Multiple content types test:"), pixel(),
 		embedded("test://mixed-content-resource", "application/json", `{"test":"data","value":123}`))
 	addFixture(s, "test_error_handling", "Always fails.", func(context.Context, *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-		return nil, errors.New("This tool intentionally returns an error for testing") //nolint:staticcheck // the suite's own words
+		//lint:ignore ST1005 the suite's own words
+		return nil, errors.New("This tool intentionally returns an error for testing")
 	})
 	addSchemaFixtures(s)
 }

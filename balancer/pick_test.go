@@ -220,8 +220,12 @@ func TestRateBoundsRequestsASecond(t *testing.T) {
 	if got < 500 || got > 505 {
 		t.Errorf("%d requests in 10 s at 50 a second with a burst of 5", got)
 	}
-	if later := now.Add(20 * time.Second); !try(later) || !try(later) || !try(later) || !try(later) || !try(later) || try(later) {
-		t.Error("after a pause the burst is not 5")
+	burst, later := 0, now.Add(20*time.Second)
+	for burst < 10 && try(later) {
+		burst++
+	}
+	if burst != 5 {
+		t.Errorf("after a pause the burst is %d, not 5", burst)
 	}
 	if !try(now.Add(-time.Hour)) {
 		t.Error("a clock that was set back shuts the node")

@@ -147,5 +147,5 @@ func report(w io.Writer, problems []config.Problem, consequence string) error {
 		noun = "mistake"
 	}
 	fmt.Fprintf(w, "edge: %d %s; %s\n", len(problems), noun, consequence)
-	return silent
+	return errSilent
 }

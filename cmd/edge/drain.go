@@ -114,7 +114,7 @@ func (o *options) drain(c *cobra.Command, target string, f drainFlags) error {
 		return err
 	}
 	if p.Cut > 0 {
-		return silent
+		return errSilent
 	}
 	return nil
 }

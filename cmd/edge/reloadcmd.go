@@ -45,5 +45,5 @@ func refusedReload(c *cobra.Command, mistakes []string) error {
 		noun = "mistake"
 	}
 	fmt.Fprintf(c.ErrOrStderr(), "edge: %d %s; nothing was changed\n", len(mistakes), noun)
-	return silent
+	return errSilent
 }

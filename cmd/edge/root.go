@@ -29,8 +29,8 @@ type misuse struct{ error }
 
 func misusef(format string, args ...any) error { return misuse{fmt.Errorf(format, args...)} }
 
-// silent is an error that has been reported already; only the exit code is left.
-var silent = errors.New("reported")
+// errSilent is an error that has been reported already; only the exit code is left.
+var errSilent = errors.New("reported")
 
 // Main runs one command line and returns the exit code. Errors go to stderr, one line each.
 func Main(args []string, stdout, stderr io.Writer) int {
@@ -45,7 +45,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	switch {
 	case err == nil:
 		return exitDone
-	case errors.Is(err, silent):
+	case errors.Is(err, errSilent):
 		return exitFailed
 	}
 	fmt.Fprintln(stderr, "edge: "+oneLine(err.Error())+hint(err))

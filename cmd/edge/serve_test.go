@@ -61,7 +61,7 @@ func TestATopologyFileOfOneRegionSaysWhereTheEdgeIs(t *testing.T) {
 
 func TestEveryMistakeIsPrintedAndNothingStarts(t *testing.T) {
 	_, errs, err := loaded(t, "name: X\nnonsense: 1\n", serveFlags{config: "-"})
-	if !errors.Is(err, silent) || !strings.Contains(errs, "-:2") || !strings.Contains(errs, "nonsense") || !strings.HasSuffix(errs, "the edge was not started\n") {
+	if !errors.Is(err, errSilent) || !strings.Contains(errs, "-:2") || !strings.Contains(errs, "nonsense") || !strings.HasSuffix(errs, "the edge was not started\n") {
 		t.Errorf("got %v, %s", err, errs)
 	}
 	if _, _, err := loaded(t, "", serveFlags{}); !errors.As(err, &misuse{}) {

@@ -72,7 +72,7 @@ func Run(ctx context.Context, cfg Config) *Result {
 	}
 	sleep := sleepByTimer
 	if cfg.Exact {
-		end := func() {}
+		var end func()
 		sleep, end = sleepExactly()
 		defer end()
 	}

@@ -83,7 +83,6 @@ type raw struct {
 	block   bytes.Buffer
 	encoder *hpack.Encoder
 	decoder *hpack.Decoder
-	mu      sync.Mutex
 }
 
 // dial connects and exchanges settings.
