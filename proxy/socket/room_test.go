@@ -63,6 +63,22 @@ func TestRoomIsThereUntilTheClientStopsReadingAndAgainOnceItReads(t *testing.T) 
 	}
 }
 
+// TestRoomIsLookedForBelowTLSAndConn has the connections as servers have them.
+func TestRoomIsLookedForBelowTLSAndConn(t *testing.T) {
+	ours, _ := connected(t)
+	for name, nc := range map[string]net.Conn{
+		"bare": ours, "wrapped": Wrap(ours), "TLS": tls.Server(ours, &tls.Config{}), "TLS over wrapped": tls.Server(Wrap(ours), &tls.Config{}),
+	} {
+		var r Room
+		if r.Reset(nc); !r.Set() {
+			t.Errorf("%s: there is no way to tell", name)
+		}
+		if r.Reset(nil); r.Set() {
+			t.Errorf("%s: it is not forgotten", name)
+		}
+	}
+}
+
 func TestAConnectionThatIsGoneCountsAsRoomSoThatTheWriteSaysSo(t *testing.T) {
 	ours, theirs := connected(t)
 	var r Room
