@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"meridian/internal/h3raw"
 	"meridian/internal/probes"
 	"meridian/internal/testnet"
 )
@@ -25,10 +26,10 @@ func (c *rawH2) begin(_ testing.TB, head []probes.Field) begun {
 }
 
 func (c *rawH3) begin(t testing.TB, head []probes.Field) begun {
-	s := c.open(t)
-	s.Write(h3Frame(h3Headers, qpackBlock(head)))
+	s := c.open()
+	s.Write(h3raw.Frame(h3Headers, qpackBlock(head)))
 	return begun{func() probes.Outcome { return h3Outcome(s) }, func(body string) {
-		s.Write(h3Frame(h3Data, []byte(body)))
+		s.Write(h3raw.Frame(h3Data, []byte(body)))
 		s.Close()
 	}}
 }

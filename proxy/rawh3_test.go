@@ -4,21 +4,18 @@ package proxy
 
 import (
 	"bufio"
-	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/quicvarint"
 	"golang.org/x/net/http2/hpack"
 
+	"meridian/internal/h3raw"
 	"meridian/internal/probes"
-	"meridian/internal/testnet"
 )
 
 // Frame types of HTTP/3 and stream types: RFC 9114, sections 7.2 and 6.2; RFC 9204, section 4.2.
@@ -45,44 +42,17 @@ const (
 
 // rawH3 is a client of HTTP/3 that sends any frame and any field.
 type rawH3 struct {
-	*quic.Conn
-	control *quic.SendStream
-	asked   int
+	*h3raw.Client
+	asked int
 }
 
 // dialH3 connects to the edge. Without settings, it opens no control stream.
 func dialH3(t testing.TB, e *edge, settings bool) *rawH3 {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), testnet.Patience)
-	defer cancel()
-	conn, err := quic.DialAddr(ctx, e.secureAddr(), &tls.Config{InsecureSkipVerify: true, ServerName: "a.test", NextProtos: []string{"h3"}}, &quic.Config{MaxIncomingUniStreams: 10})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &rawH3{Conn: conn}
-	t.Cleanup(func() { c.CloseWithError(0x100, "") })
 	if settings {
-		c.control = c.uni(t, h3Control, h3Frame(h3Settings, nil))
+		return &rawH3{Client: h3raw.Dial(t, e.secureAddr(), "a.test")}
 	}
-	return c
-}
-
-// uni opens a unidirectional stream.
-func (c *rawH3) uni(t testing.TB, kind uint64, b []byte) *quic.SendStream {
-	t.Helper()
-	s, err := c.OpenUniStream()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Write(append(quicvarint.Append(nil, kind), b...))
-	return s
-}
-
-// h3Frame is one frame.
-func h3Frame(kind uint64, payload []byte) []byte {
-	b := quicvarint.Append(nil, kind)
-	b = quicvarint.Append(b, uint64(len(payload)))
-	return append(b, payload...)
+	return &rawH3{Client: h3raw.DialSilent(t, e.secureAddr(), "a.test")}
 }
 
 // prefixInt is an integer of RFC 9204, section 4.1.1, with the bits above its prefix.
@@ -110,19 +80,19 @@ func qpackBlock(fields []probes.Field) []byte {
 
 // h3Frames is a message as the frames of its stream.
 func h3Frames(m *probes.Message) [][]byte {
-	out := [][]byte{h3Frame(h3Headers, qpackBlock(m.Fields))}
+	out := [][]byte{h3raw.Frame(h3Headers, qpackBlock(m.Fields))}
 	for _, d := range m.Body {
-		out = append(out, h3Frame(h3Data, []byte(d)))
+		out = append(out, h3raw.Frame(h3Data, []byte(d)))
 	}
 	if m.Trailer != nil {
-		out = append(out, h3Frame(h3Headers, qpackBlock(m.Trailer)))
+		out = append(out, h3raw.Frame(h3Headers, qpackBlock(m.Trailer)))
 	}
 	return out
 }
 
 // ask sends a request and returns how it ended. The edge may refuse it before it has read all.
 func (c *rawH3) ask(t testing.TB, m *probes.Message) probes.Outcome {
-	s := c.open(t)
+	s := c.open()
 	for _, f := range h3Frames(m) {
 		s.Write(f)
 		if m.Late {
@@ -138,17 +108,9 @@ func (c *rawH3) ask(t testing.TB, m *probes.Message) probes.Outcome {
 }
 
 // open opens a request stream.
-func (c *rawH3) open(t testing.TB) *quic.Stream {
-	t.Helper()
+func (c *rawH3) open() *quic.Stream {
 	c.asked++
-	ctx, cancel := context.WithTimeout(context.Background(), testnet.Patience)
-	defer cancel()
-	s, err := c.OpenStreamSync(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.SetDeadline(time.Now().Add(testnet.Patience))
-	return s
+	return c.Open(nil)
 }
 
 // h3Outcome reads a stream to its end.
@@ -220,8 +182,8 @@ func h3Status(b []byte) int {
 func askH3(t testing.TB, e *edge) func(*probes.Message) probes.Outcome {
 	var c *rawH3
 	return func(m *probes.Message) probes.Outcome {
-		if c != nil && (c.Context().Err() != nil || c.asked > messagesOfOneConnection) {
-			c.CloseWithError(0x100, "")
+		if c != nil && (c.Conn.Context().Err() != nil || c.asked > messagesOfOneConnection) {
+			c.Conn.CloseWithError(0x100, "")
 			c = nil
 		}
 		if c == nil {

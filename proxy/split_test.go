@@ -174,7 +174,7 @@ func TestAStreamOfHTTP3MayBeSplitAnywhere(t *testing.T) {
 			node.Take()
 			open := make([]*quic.Stream, min(splitStreams, len(stream)-at))
 			for i := range open {
-				open[i] = c.open(t)
+				open[i] = c.open()
 				open[i].Write(stream[:at+i])
 			}
 			c.ask(t, &probes.Canary)

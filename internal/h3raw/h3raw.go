@@ -46,6 +46,14 @@ type Client struct {
 // Dial connects to addr for the server name, and sends SETTINGS.
 func Dial(t testing.TB, addr, name string) *Client {
 	t.Helper()
+	c := DialSilent(t, addr, name)
+	c.Uni(streamControl, Frame(frameSettings, nil))
+	return c
+}
+
+// DialSilent is Dial without SETTINGS: no stream is opened.
+func DialSilent(t testing.TB, addr, name string) *Client {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), testnet.Patience)
 	defer cancel()
 	q, err := quic.DialAddr(ctx, addr, &tls.Config{ServerName: name, InsecureSkipVerify: true, NextProtos: []string{"h3"}}, nil)
@@ -56,12 +64,25 @@ func Dial(t testing.TB, addr, name string) *Client {
 	done := make(chan struct{})
 	go func() { defer close(done); c.readControl() }()
 	t.Cleanup(func() { q.CloseWithError(0x100, ""); <-done })
-	out, err := q.OpenUniStream()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out.Write([]byte{streamControl, frameSettings, 0})
 	return c
+}
+
+// Uni opens a stream of one direction with its type and these bytes.
+func (c *Client) Uni(kind uint64, b []byte) *quic.SendStream {
+	c.t.Helper()
+	s, err := c.Conn.OpenUniStream()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	s.Write(append(quicvarint.Append(nil, kind), b...))
+	return s
+}
+
+// Frame returns a frame.
+func Frame(kind uint64, payload []byte) []byte {
+	b := quicvarint.Append(nil, kind)
+	b = quicvarint.Append(b, uint64(len(payload)))
+	return append(b, payload...)
 }
 
 // readControl reads the server's control stream: its first of one direction.
@@ -106,8 +127,7 @@ func Head(host, path string) []byte {
 		}
 		block = append(block, f.value...)
 	}
-	out := quicvarint.Append([]byte{frameHeaders}, uint64(len(block)))
-	return append(out, block...)
+	return Frame(frameHeaders, block)
 }
 
 // Open begins a stream with these bytes, and leaves it open.
