@@ -101,18 +101,3 @@ func TestAConnectionThatIsGoneCountsAsRoomSoThatTheWriteSaysSo(t *testing.T) {
 		t.Error("a closed connection has no room")
 	}
 }
-
-// TestRoomIsFoundBelowTLSOnAWrappedConnection keeps slow readers of TLS from costing what those in the clear don't.
-func TestRoomIsFoundBelowTLSOnAWrappedConnection(t *testing.T) {
-	ours, _ := connected(t)
-	for _, nc := range []net.Conn{ours, Wrap(ours), tls.Server(ours, &tls.Config{}), tls.Server(Wrap(ours), &tls.Config{})} {
-		var r Room
-		if r.Reset(nc); !r.Set() {
-			t.Errorf("there is no way to tell on %T", nc)
-		}
-	}
-	var r Room
-	if r.Reset(nil); r.Set() {
-		t.Error("there is a way to tell on no connection")
-	}
-}
