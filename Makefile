@@ -5,6 +5,7 @@ LDFLAGS := -X main.version=$(VERSION)
 # The test command of README.md; -timeout is for each package.
 TEST := go test -race -shuffle=on -timeout 9m ./...
 FUZZTIME ?= 20s
+PGO ?= cmd/edge/edge.pgo
 SOAK ?= 10737418240
 
 .DEFAULT_GOAL := help
@@ -16,7 +17,7 @@ help: ## List the targets
 # With a profile of the edge under load, which the compiler heeds. It is not called default.pgo, so that the tests don't
 # have everything compiled once more.
 build: ## Build bin/edge and bin/backend
-	go build -trimpath -pgo=cmd/edge/edge.pgo -ldflags '$(LDFLAGS)' -o bin/ ./cmd/edge ./cmd/backend
+	go build -trimpath -pgo=$(PGO) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/edge ./cmd/backend
 
 run: build ## Bring up a whole fleet on this machine; Ctrl-C ends it
 	bin/edge dev
