@@ -40,11 +40,12 @@ var Meridian = Rules{
 	Layers: map[string]Layer{
 		"topology": Nouns,
 
-		"balancer": Decide,
-		"config":   Decide,
-		"geo":      Decide,
-		"health":   Decide,
-		"mcp":      Decide,
+		"balancer":      Decide,
+		"balancer/hash": Decide,
+		"config":        Decide,
+		"geo":           Decide,
+		"health":        Decide,
+		"mcp":           Decide,
 
 		"admin":             Do,
 		"backend":           Do,
@@ -98,7 +99,7 @@ var Meridian = Rules{
 		"golang.org/x":                            {From: Do},
 		"google.golang.org/grpc":                  {Room: "topology/etcd"}, // the etcd client's connection
 	},
-	TestModules: []string{"github.com/google/go-cmp", "go.uber.org/goleak"},
+	TestModules: []string{"github.com/google/go-cmp", "go.uber.org/goleak", "pgregory.net/rapid"},
 	Tests: map[string][]string{
 		// WebSocket and gRPC as others write them.
 		"proxy": {"github.com/gorilla/websocket", "google.golang.org/grpc"},
