@@ -3,8 +3,8 @@
 // Package balancer picks the node for a request and counts what is out on each node.
 //
 // A Table holds what is learned of nodes, keyed by topology.NodeID: requests in flight, open streams, standing, drain and
-// cut. It survives every change of the topology. Table.Pick takes the better of two distinct random nodes of the nearest
-// region that has one; Table.Bind returns to the node of a session. Both hand out a Lease, which is counted until Done.
+// cut. It survives every change of the topology. Table.Pick takes a node of the nearest region that has one, by the pool's
+// policy; Table.Bind returns to the node of a session. Both hand out a Lease, which is counted until Done.
 //
 // It does no I/O, has no clock and no randomness (both are arguments) and starts no goroutine. Whether a node is healthy
 // is health's to say (SetStanding), in which order regions are tried is geo's (Apply), what a session is is mcp's.
@@ -29,15 +29,16 @@ import (
 // Table is the learned state of the nodes. Its zero value is not usable; see NewTable. Safe for concurrent use: Pick,
 // Bind, Up, Load of a node that is in the topology and everything on a Lease take no lock, the rest takes one.
 type Table struct {
-	mu     sync.Mutex // guards states and every change of view
+	mu     sync.Mutex // guards states, tiers and every change of view
 	states map[topology.NodeID]*state
+	tiers  map[tierKey]*tier
 	view   atomic.Pointer[view]
 }
 
 // NewTable returns a table without nodes: every Pick fails until the first Apply.
 func NewTable() *Table {
-	t := &Table{states: map[topology.NodeID]*state{}}
-	t.view.Store(compile(nil, nil, t.states))
+	t := &Table{states: map[topology.NodeID]*state{}, tiers: map[tierKey]*tier{}}
+	t.view.Store(t.compileLocked(nil, nil))
 	return t
 }
 
@@ -47,7 +48,11 @@ func NewTable() *Table {
 //
 // After Apply returns, Pick hands out no lease on a node that s drains, that is Leaving or that s doesn't have: see
 // state.acquire. A drain that is gone, or has another Created or Deadline, ends the cut of its node.
-func (t *Table) Apply(s *topology.Snapshot, order []topology.RegionID) {
+//
+// The tables of the policies maglev, ring and weighted_round_robin are not made here. If one is out of date, Apply returns what
+// makes it anew: call that in the background, where it may take a second. Until then picks go by the old table and pass over who
+// is gone, or, where there is none yet, go by the number of nodes. It is nil where there is nothing to do.
+func (t *Table) Apply(s *topology.Snapshot, order []topology.RegionID) (build func()) {
 	if s == nil {
 		s = &topology.Snapshot{}
 	}
@@ -63,7 +68,12 @@ func (t *Table) Apply(s *topology.Snapshot, order []topology.RegionID) {
 			delete(t.states, id) // it is marked gone, so that nobody takes a lease on it any more
 		}
 	}
-	t.view.Store(compile(s, order, t.states))
+	v := t.compileLocked(s, order)
+	t.view.Store(v)
+	if v.staleLocked() == nil {
+		return nil
+	}
+	return t.build
 }
 
 // stateLocked returns the state of a node and makes one that is gone where there is none.
@@ -160,13 +170,14 @@ func (t *Table) Draining() []Drained {
 // Up returns how many nodes of a pool in a region could be picked (standing up or not yet checked, not draining, not cut)
 // and how many there are. Capacity is not looked at.
 func (t *Table) Up(p topology.PoolID, r topology.RegionID) (up, total int) {
-	for _, g := range t.view.Load().pools[p] {
-		if g.region == r {
+	for _, g := range t.view.Load().groupsOf(p) {
+		if g.key.region == r {
 			ready := g.ready.Load()
-			return len(ready.up) + len(ready.unknown), len(g.all)
+			up += len(ready.up.nodes) + len(ready.unknown.nodes)
+			total += len(g.all)
 		}
 	}
-	return 0, 0
+	return up, total
 }
 
 // Request is what a node is wanted for.
@@ -178,4 +189,8 @@ type Request struct {
 	Now time.Time
 	// Rand is 64 random bits. All draws of the pick come from it.
 	Rand uint64
+	// Key is what the policies maglev and ring go by, if HasKey: hash.String of what the pool's Hash names. Without it they go by
+	// least_request.
+	Key    uint64
+	HasKey bool
 }

@@ -218,13 +218,13 @@ func TestAnAcknowledgedZeroIsFinal(t *testing.T) {
 // TestAPickThatBeganBeforeADrainIsRefused has the drain come between a pick's choice and its lease.
 func TestAPickThatBeganBeforeADrainIsRefused(t *testing.T) {
 	tab := table(t, node("a"))
-	e := choose(tab.view.Load().pools["p"][0].ready.Load().up, &Request{Now: now}, 0)
+	e := tab.view.Load().nodes["a"]
 	tab.Apply(snapshot(t, node("a"), drain("a")), nil)
-	if _, err := e.acquire(now, 0); err == nil {
+	if _, err := e.acquire(now.UnixNano(), 0); err == nil {
 		t.Error("a lease on a drained node")
 	}
 	tab.Apply(snapshot(t), nil)
-	if _, err := e.acquire(now, flagDraining); err != ErrGone {
+	if _, err := e.acquire(now.UnixNano(), flagDraining); err != ErrGone {
 		t.Errorf("a node that is gone: %v", err)
 	}
 	if l := tab.Load("a"); l.InFlight != 0 {
@@ -247,7 +247,7 @@ func TestALeaseAndADrainCannotMissEachOther(t *testing.T) {
 	wg.Go(func() {
 		for i := int64(1); i <= rounds; i++ {
 			await(&turn, 2*i-1)
-			l, err := e.acquire(now, 0)
+			l, err := e.acquire(now.UnixNano(), 0)
 			got = err == nil
 			leased.Store(i)
 			await(&turn, 2*i)

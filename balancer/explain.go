@@ -31,7 +31,7 @@ type Candidate struct {
 // Explain returns every node of a pool with why the next pick may or may not return it, in the order of regions, then of
 // names. Capacity.RPS is left out of it, as it takes a clock.
 func (t *Table) Explain(p topology.PoolID) []Candidate {
-	groups := t.view.Load().pools[p]
+	groups := t.view.Load().groupsOf(p)
 	t.mu.Lock() // for the drains
 	defer t.mu.Unlock()
 	winner, standing := winner(groups)
@@ -47,7 +47,7 @@ func (t *Table) Explain(p topology.PoolID) []Candidate {
 			case c.Standing == StandingUnknown && standing == StandingUp:
 				c.Reason = "not yet checked; taken only where no node that is up can be"
 			default:
-				c.Reason = fmt.Sprintf("region %s comes first", winner.region)
+				c.Reason = fmt.Sprintf("region %s comes first", winner.key.region)
 			}
 			out = append(out, c)
 		}
@@ -73,7 +73,7 @@ func (e *entry) candidate() Candidate {
 	l := e.state.load()
 	return Candidate{
 		Node: e.node.Name, Region: e.node.Region, Zone: e.node.Zone, Address: e.node.Address,
-		Tier: e.group.tier, Standing: l.Standing, Draining: l.Draining, InFlight: l.InFlight, Streams: l.Streams,
+		Tier: e.group.place, Standing: l.Standing, Draining: l.Draining, InFlight: l.InFlight, Streams: l.Streams,
 		Weight: int(e.weight),
 	}
 }

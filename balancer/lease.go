@@ -61,6 +61,9 @@ func (l *Lease) Done() {
 		one = oneStream
 	}
 	l.entry.state.counts.Add(-one)
+	if l.entry.out != nil {
+		l.entry.out.Add(-1)
+	}
 	l.entry = nil
 }
 
@@ -69,7 +72,7 @@ func (l *Lease) Done() {
 // The count is raised before flags and cut are read, and lowered again if they refuse. Apply raises the flag before
 // anybody reads the count for an acknowledgement. All are sequentially consistent, so either this sees the flag and no
 // lease is handed out, or the reader sees the count: an acknowledged zero can't be followed by a lease of an older pick.
-func (e *entry) acquire(now time.Time, allowed uint32) (Lease, error) {
+func (e *entry) acquire(now int64, allowed uint32) (Lease, error) {
 	st := e.state
 	count := uint64(uint32(st.counts.Add(oneInFlight)))
 	c := st.cut.Load()
@@ -81,25 +84,28 @@ func (e *entry) acquire(now time.Time, allowed uint32) (Lease, error) {
 		err = ErrCut
 	case e.maxInFlight != 0 && count > e.maxInFlight:
 		err = ErrFull
-	case !e.rate.take(&st.arrival, now.UnixNano()):
+	case !e.rate.take(&st.arrival, now):
 		err = ErrFull
 	}
 	if err != nil {
 		st.counts.Add(^oneInFlight + 1)
 		return Lease{}, err
 	}
+	if e.out != nil {
+		e.out.Add(1)
+	}
 	return Lease{entry: e, cut: c}, nil
 }
 
 // open reports whether acquire would let a request in, without counting it.
-func (e *entry) open(now time.Time) bool {
+func (e *entry) open(now int64) bool {
 	if e.state.flags.Load() != 0 || e.state.cut.Load().done.Load() {
 		return false
 	}
 	if e.maxInFlight != 0 && uint64(uint32(e.state.counts.Load())) >= e.maxInFlight {
 		return false
 	}
-	return e.rate.interval == 0 || e.rate.open(&e.state.arrival, now.UnixNano())
+	return e.rate.interval == 0 || e.rate.open(&e.state.arrival, now)
 }
 
 // Bind returns to the node of a session. A draining node is allowed until it is cut. The error is ErrGone, ErrDown,
@@ -112,5 +118,5 @@ func (t *Table) Bind(id topology.NodeID, now time.Time) (Lease, error) {
 	if Standing(e.state.standing.Load()) == StandingDown {
 		return Lease{}, ErrDown
 	}
-	return e.acquire(now, flagDraining)
+	return e.acquire(now.UnixNano(), flagDraining)
 }

@@ -97,8 +97,8 @@ func TestTheLighterOfTwoByWeightWins(t *testing.T) {
 	}
 }
 
-// pool returns a table with n nodes in one region, all up.
-func pool(t testing.TB, n int) *Table {
+// poolOf returns a table with n nodes in one region, all up.
+func poolOf(t testing.TB, n int) *Table {
 	var nodes []topology.Resource
 	for i := range n {
 		nodes = append(nodes, node(fmt.Sprintf("n%d", i)))
@@ -115,7 +115,7 @@ func pool(t testing.TB, n int) *Table {
 func TestPicksAreUniform(t *testing.T) {
 	// The 0.1 % points of χ² with n-1 degrees of freedom: a fixed seed either passes or fails for ever.
 	for n, limit := range map[int]float64{2: 10.83, 3: 13.82, 4: 16.27, 5: 18.47, 10: 27.88, 50: 85.35} {
-		tab := pool(t, n)
+		tab := poolOf(t, n)
 		rng := rand.New(rand.NewPCG(7, uint64(n)))
 		const picks = 100_000
 		count := map[topology.NodeID]int{}
@@ -134,7 +134,7 @@ func TestPicksAreUniform(t *testing.T) {
 // be picked; with replacement it would be in 1 of n² picks. Without it the others are picked equally often.
 func TestTheTwoDrawsAreDistinct(t *testing.T) {
 	for n, limit := range map[int]float64{2: 0, 5: 16.27, 10: 26.12, 50: 84.04} {
-		tab := pool(t, n)
+		tab := poolOf(t, n)
 		busy, err := tab.Bind("n0", now)
 		if err != nil {
 			t.Fatal(err)
@@ -186,7 +186,7 @@ func chiSquared[K comparable](count map[K]int, n, total int) float64 {
 }
 
 func TestPicksStayUniformOverTheNodesThatCanBePicked(t *testing.T) {
-	tab := pool(t, 20)
+	tab := poolOf(t, 20)
 	var tried []topology.NodeID
 	for i := range 15 {
 		tried = append(tried, topology.NodeID(fmt.Sprintf("n%d", i)))
@@ -237,7 +237,7 @@ func TestPickDoesNotAllocate(t *testing.T) {
 		t.Skip("the race detector allocates")
 	}
 	for _, n := range []int{2, 100} {
-		tab := pool(t, n)
+		tab := poolOf(t, n)
 		rng := rand.New(rand.NewPCG(1, 2))
 		tried := []topology.NodeID{"n1"}
 		if got := testing.AllocsPerRun(1000, func() {
@@ -257,7 +257,7 @@ func TestPickDoesNotAllocate(t *testing.T) {
 
 func BenchmarkPick(b *testing.B) {
 	for _, n := range []int{2, 100, 10_000} {
-		tab := pool(b, n)
+		tab := poolOf(b, n)
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			rng := rand.New(rand.NewPCG(1, 2))
 			b.ReportAllocs()
@@ -292,7 +292,7 @@ func BenchmarkApply10000(b *testing.B) {
 }
 
 func BenchmarkSetStanding10000(b *testing.B) {
-	tab := pool(b, 10_000)
+	tab := poolOf(b, 10_000)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		tab.SetStanding("n5000", Standing(i%2+1))

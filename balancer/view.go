@@ -10,24 +10,62 @@ import (
 	"meridian/topology"
 )
 
-// view is a snapshot compiled for picking. Immutable, but for each group's list of nodes that are ready.
+// view is a snapshot compiled for picking. Immutable, but for each group's lists of nodes that are ready, and its table.
 type view struct {
 	revision topology.Revision
-	pools    map[topology.PoolID][]*group // in the order in which regions are tried
+	pools    map[topology.PoolID]*pool
 	nodes    map[topology.NodeID]*entry
 	draining map[topology.NodeID]*topology.Drain // nil for a node that is only Leaving
 }
 
+// pool is a pool as a snapshot has it.
+type pool struct {
+	spec   *topology.Pool
+	groups []*group // in the order in which they are tried
+	policy policy
+}
+
 // group is the nodes of one pool in one region.
 type group struct {
-	region topology.RegionID
-	tier   int      // place in the order of the pool's regions, from 0
+	key    tierKey
+	pool   *pool
+	place  int      // in pool.groups
 	all    []*entry // sorted by name
+	tier   *tier    // what is learned of it
+	weight int      // sum of the weights of all
+	equal  bool     // they are all the same
 	ready  atomic.Pointer[ready]
+	table  atomic.Pointer[placement] // of a policy that has one; nil: not yet made
+}
+
+// tierKey names a group from one snapshot to the next.
+type tierKey struct {
+	pool   topology.PoolID
+	region topology.RegionID
+}
+
+// tier is what is learned of a group. It is kept from one snapshot to the next.
+type tier struct {
+	turn atomic.Uint64 // of weighted round robin
+	out  atomic.Int64  // leases that are not done, if the pool's policy bounds by it
+
+	built *built // guarded by Table.mu; nil: nothing yet
 }
 
 // ready holds the nodes of a group that health, drains and cuts leave to be picked, so that a pick looks at no other.
-type ready struct{ up, unknown []*entry }
+type ready struct{ up, unknown list }
+
+// list is nodes that can be picked alike, sorted by name. Immutable.
+type list struct {
+	nodes    []*entry
+	weight   int // sum of theirs
+	standing Standing
+}
+
+// has reports whether a node of the group is in the list.
+func (l *list) has(e *entry) bool {
+	return e.state.flags.Load() == 0 && Standing(e.state.standing.Load()) == l.standing
+}
 
 // entry is one node as a snapshot has it, with what a pick needs of it worked out.
 type entry struct {
@@ -37,12 +75,14 @@ type entry struct {
 	rate        rate
 	node        *topology.Node
 	group       *group
-	place       int // in group.all
+	place       int           // in group.all
+	out         *atomic.Int64 // of the tier, where the policy bounds by it, else nil
 }
 
-func compile(s *topology.Snapshot, order []topology.RegionID, states map[topology.NodeID]*state) *view {
+// compileLocked makes the view of a snapshot. The caller holds t.mu.
+func (t *Table) compileLocked(s *topology.Snapshot, order []topology.RegionID) *view {
 	v := &view{
-		pools:    map[topology.PoolID][]*group{},
+		pools:    map[topology.PoolID]*pool{},
 		nodes:    map[topology.NodeID]*entry{},
 		draining: map[topology.NodeID]*topology.Drain{},
 	}
@@ -54,9 +94,26 @@ func compile(s *topology.Snapshot, order []topology.RegionID, states map[topolog
 	for i, r := range order {
 		place[r] = i - len(order) // below zero, so that a region without a place comes after
 	}
-	for _, p := range s.Pools {
-		v.pools[p.Name] = v.groups(s.NodesOf(p.Name), place, states)
+	tiers := map[tierKey]*tier{}
+	for _, spec := range s.Pools {
+		p := &pool{spec: spec, policy: policyOf(spec)}
+		p.addGroups(s.NodesOf(spec.Name), place, t.states, v.nodes)
+		for _, g := range p.groups {
+			if g.tier = t.tiers[g.key]; g.tier == nil {
+				g.tier = &tier{}
+			}
+			tiers[g.key] = g.tier
+			if spec.Policy.IsHashed() {
+				for _, e := range g.all {
+					e.out = &g.tier.out
+				}
+			}
+			g.compile()
+			g.useLocked(g.tier.built)
+		}
+		v.pools[spec.Name] = p
 	}
+	t.tiers = tiers
 	for _, n := range s.Nodes {
 		if n.Leaving {
 			v.draining[n.Name] = nil
@@ -68,30 +125,38 @@ func compile(s *topology.Snapshot, order []topology.RegionID, states map[topolog
 	return v
 }
 
-// groups sorts a pool's nodes into regions and enters them into v.nodes.
-func (v *view) groups(nodes []*topology.Node, place map[topology.RegionID]int, states map[topology.NodeID]*state) []*group {
-	byRegion := map[topology.RegionID]*group{}
-	var groups []*group
+// addGroups sorts a pool's nodes into regions and enters them into entries.
+func (p *pool) addGroups(nodes []*topology.Node, place map[topology.RegionID]int, states map[topology.NodeID]*state, entries map[topology.NodeID]*entry) {
+	byKey := map[tierKey]*group{}
 	for _, n := range nodes {
-		g := byRegion[n.Region]
+		key := tierKey{p.spec.Name, n.Region}
+		g := byKey[key]
 		if g == nil {
-			g = &group{region: n.Region}
-			byRegion[n.Region] = g
-			groups = append(groups, g)
+			g = &group{key: key, pool: p, equal: true}
+			byKey[key] = g
+			p.groups = append(p.groups, g)
 		}
 		e := newEntry(n, states[n.Name], g)
 		e.place = len(g.all)
 		g.all = append(g.all, e)
-		v.nodes[n.Name] = e
+		g.weight += int(e.weight)
+		g.equal = g.equal && e.weight == g.all[0].weight
+		entries[n.Name] = e
 	}
-	slices.SortFunc(groups, func(a, b *group) int {
-		return cmp.Or(cmp.Compare(place[a.region], place[b.region]), cmp.Compare(a.region, b.region))
+	slices.SortFunc(p.groups, func(a, b *group) int {
+		return cmp.Or(cmp.Compare(place[a.key.region], place[b.key.region]), cmp.Compare(a.key.region, b.key.region))
 	})
-	for i, g := range groups {
-		g.tier = i
-		g.compile()
+	for i, g := range p.groups {
+		g.place = i
 	}
-	return groups
+}
+
+// groupsOf returns the groups of a pool, or nil.
+func (v *view) groupsOf(id topology.PoolID) []*group {
+	if p := v.pools[id]; p != nil {
+		return p.groups
+	}
+	return nil
 }
 
 func newEntry(n *topology.Node, st *state, g *group) *entry {
@@ -105,31 +170,24 @@ func newEntry(n *topology.Node, st *state, g *group) *entry {
 	}
 }
 
-// compile makes the list of ready nodes from all. The caller holds Table.mu.
+// compile makes the lists of ready nodes from all. The caller holds Table.mu.
 func (g *group) compile() {
-	r := &ready{}
+	r := &ready{up: list{standing: StandingUp}, unknown: list{standing: StandingUnknown}}
 	for _, e := range g.all {
-		r.add(e)
+		if l := r.listOf(e); l != nil {
+			l.nodes = append(l.nodes, e)
+			l.weight += int(e.weight)
+		}
 	}
 	g.ready.Store(r)
 }
 
-func (r *ready) add(e *entry) {
-	if list := r.listOf(e); list != nil {
-		*list = append(*list, e)
-	}
-}
-
 // listOf returns the list that the node belongs into, or nil.
-func (r *ready) listOf(e *entry) *[]*entry {
-	if e.state.flags.Load() != 0 {
-		return nil
-	}
-	switch Standing(e.state.standing.Load()) {
-	case StandingUp:
-		return &r.up
-	case StandingUnknown:
-		return &r.unknown
+func (r *ready) listOf(e *entry) *list {
+	for _, l := range []*list{&r.up, &r.unknown} {
+		if l.has(e) {
+			return l
+		}
 	}
 	return nil
 }
@@ -138,28 +196,32 @@ func (r *ready) listOf(e *entry) *[]*entry {
 // through all nodes, which at 10,000 would cost a hundred times as much. The caller holds Table.mu.
 func (g *group) move(e *entry) {
 	old := g.ready.Load()
-	next := &ready{up: without(old.up, e), unknown: without(old.unknown, e)}
-	if list := next.listOf(e); list != nil {
-		*list = with(*list, e)
+	next := &ready{up: old.up.without(e), unknown: old.unknown.without(e)}
+	if l := next.listOf(e); l != nil {
+		*l = l.with(e)
 	}
 	g.ready.Store(next)
 }
 
-func search(list []*entry, e *entry) (int, bool) {
-	return slices.BinarySearchFunc(list, e, func(a, b *entry) int { return cmp.Compare(a.place, b.place) })
+func (l *list) search(e *entry) (int, bool) {
+	return slices.BinarySearchFunc(l.nodes, e, func(a, b *entry) int { return cmp.Compare(a.place, b.place) })
 }
 
 // without returns the list without the node; the list itself, which readers may hold, is not changed.
-func without(list []*entry, e *entry) []*entry {
-	i, found := search(list, e)
+func (l list) without(e *entry) list {
+	i, found := l.search(e)
 	if !found {
-		return list
+		return l
 	}
-	return slices.Concat(list[:i], list[i+1:])
+	l.nodes = slices.Concat(l.nodes[:i], l.nodes[i+1:])
+	l.weight -= int(e.weight)
+	return l
 }
 
 // with returns the list with the node, in its place; the list itself is not changed.
-func with(list []*entry, e *entry) []*entry {
-	i, _ := search(list, e)
-	return slices.Concat(list[:i], []*entry{e}, list[i:])
+func (l list) with(e *entry) list {
+	i, _ := l.search(e)
+	l.nodes = slices.Concat(l.nodes[:i], []*entry{e}, l.nodes[i:])
+	l.weight += int(e.weight)
+	return l
 }

@@ -5,7 +5,6 @@ package proxy
 import (
 	"errors"
 	"io"
-	"math/rand/v2"
 	"net"
 	"os"
 	"slices"
@@ -54,7 +53,7 @@ func (r *relay) balance() {
 			r.fail(last)
 			return
 		}
-		lease, err := r.s.cfg.Table.Pick(balancer.Request{Pool: r.pool.Name, Tried: r.tried[:r.nTried], Now: at, Rand: rand.Uint64()})
+		lease, err := r.pick(at)
 		if err != nil {
 			if r.nTried > 0 {
 				r.fail(last)

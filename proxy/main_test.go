@@ -121,7 +121,9 @@ func (e *edge) apply() {
 	if len(mistakes) > 0 {
 		e.t.Fatalf("topology: %v", mistakes)
 	}
-	e.table.Apply(snap, []topology.RegionID{"here"})
+	if build := e.table.Apply(snap, []topology.RegionID{"here"}); build != nil {
+		build()
+	}
 	e.store.Swap(snap)
 }
 

@@ -3,6 +3,7 @@
 package topology
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -27,6 +28,10 @@ type Pool struct {
 	Name    PoolID  `json:"name"`
 	// Protocol is what the nodes speak: http (HTTP/1.1), mcp, h2c (HTTP/2 in clear text) or grpc. Empty: http.
 	Protocol Protocol `json:"protocol,omitempty"`
+	// Policy is how a node is chosen: least_request, random, weighted_round_robin, maglev or ring. Empty: least_request.
+	Policy Policy `json:"policy,omitempty"`
+	// Hash says what maglev and ring know a request by.
+	Hash Hash `json:"hash,omitzero"`
 	// UpstreamIdle is how long an edge keeps a connection to a node unused. A node that says less by Keep-Alive: timeout=N
 	// is believed. Zero: 4s, below the 5s after which common servers close theirs. 1ms to 1h. Longer saves connects.
 	UpstreamIdle Duration `json:"upstream_idle,omitempty"`
@@ -134,6 +139,10 @@ func (p *Pool) check(c *checker) {
 	default:
 		c.mistake("protocol", "%q is not a protocol; want http, mcp, h2c or grpc", clip(string(p.Protocol)))
 	}
+	if p.Policy != "" && !slices.Contains(policies, p.Policy) {
+		c.mistake("policy", "%q is not a policy; want least_request, random, weighted_round_robin, maglev or ring", clip(string(p.Policy)))
+	}
+	p.Hash.check(c, p.Policy)
 	c.duration("upstream_idle", p.UpstreamIdle, time.Millisecond, time.Hour)
 	p.HealthCheck.check(c)
 	c.integer("passive.consecutive_errors", p.Passive.ConsecutiveErrors, 1, 1000)

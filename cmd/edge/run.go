@@ -42,6 +42,7 @@ type server struct {
 	tracker  *health.Tracker
 	sessions *mcp.Sessions
 	fleet    *fleet
+	upkeep   upkeep
 	source   source
 	metrics  *metrics.Set
 	access   *reopener
@@ -88,6 +89,7 @@ func newServer(cfg *config.Edge, again reread, stderr io.Writer) (_ *server, err
 			s.close()
 		}
 	}()
+	s.upkeep.init()
 	s.tracker = health.NewTracker(s.verdictChanged)
 	if s.access, err = openAccessLog(cfg.AccessLog, stderr); err != nil {
 		return nil, err
@@ -163,7 +165,7 @@ func (s *server) acks() []topology.Ack {
 // publish takes a new snapshot into use: first where picks are made, so that a drain holds from the moment at which
 // anybody can see it, then for everybody else.
 func (s *server) publish(snap *topology.Snapshot) {
-	s.table.Apply(snap, regionOrder(snap, s.cfg.Region))
+	s.upkeep.submit(s.table.Apply(snap, regionOrder(snap, s.cfg.Region)))
 	s.store.Swap(snap)
 	targets, settings := s.targets(snap)
 	s.tracker.Apply(settings, time.Now())
@@ -224,7 +226,7 @@ func (s *server) run(ctx context.Context) error {
 	back, endBack := context.WithCancel(context.WithoutCancel(ctx))
 	defer endBack()
 	parts := []func(context.Context) error{
-		s.source.run, s.prober.Run, s.fleet.run, s.drains.Run, s.admin.Run, s.watchSignals, s.expireSessions,
+		s.source.run, s.upkeep.run, s.prober.Run, s.fleet.run, s.drains.Run, s.admin.Run, s.watchSignals, s.expireSessions,
 		func(back context.Context) error {
 			defer endBack()
 			front, endFront := context.WithCancel(ctx)

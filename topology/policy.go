@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package topology
+
+import "slices"
+
+// Policy is how a pool's nodes are chosen among.
+type Policy string
+
+// The policies.
+const (
+	PolicyLeastRequest       Policy = "least_request"        // of two random nodes the one with the fewer requests in flight
+	PolicyRandom             Policy = "random"               // at random, by weight
+	PolicyWeightedRoundRobin Policy = "weighted_round_robin" // in turn, by weight, spread evenly
+	PolicyMaglev             Policy = "maglev"               // by a key of the request, over a table of slots
+	PolicyRing               Policy = "ring"                 // by a key of the request, over a ring of points
+)
+
+var policies = []Policy{PolicyLeastRequest, PolicyRandom, PolicyWeightedRoundRobin, PolicyMaglev, PolicyRing}
+
+// IsHashed reports whether the policy goes by a key of the request.
+func (p Policy) IsHashed() bool { return p == PolicyMaglev || p == PolicyRing }
+
+// HashBy is what the key of a request is made of.
+type HashBy string
+
+// What keys are made of.
+const (
+	HashByHeader  HashBy = "header"
+	HashByCookie  HashBy = "cookie"
+	HashByAddress HashBy = "address"
+	HashByQuery   HashBy = "query"
+)
+
+// Hash says what the policies maglev and ring know a request by, and how unequal they may make the nodes' load.
+type Hash struct {
+	// By is where the key stands: header, cookie, query (a parameter of the target), or address, the client's. Empty: address. A
+	// request without the key goes to any node, as with least_request.
+	By HashBy `json:"by,omitempty"`
+	// Name is the header's, cookie's or query parameter's name. Empty only for address.
+	Name string `json:"name,omitempty"`
+	// Load is by how much a node may be above its fair share of what is out at the nodes; a key whose node is there goes to
+	// another one. Zero: 1.25. 1.05 to 10. Lower is more even and moves more keys when it is busy.
+	Load float64 `json:"load,omitempty"`
+}
+
+// WithDefaults returns h with every zero field replaced by its default.
+func (h Hash) WithDefaults() Hash {
+	if h.By == "" {
+		h.By = HashByAddress
+	}
+	if h.Load == 0 {
+		h.Load = 1.25
+	}
+	return h
+}
+
+func (h Hash) check(c *checker, p Policy) {
+	if h == (Hash{}) {
+		return
+	}
+	if !p.IsHashed() {
+		c.mistake("hash", "the policy has no keys; remove it or set policy: maglev or ring")
+		return
+	}
+	switch h.By {
+	case "", HashByAddress:
+		if h.Name != "" {
+			c.mistake("hash.name", "an address has no name; remove it or set by: header, cookie or query")
+		}
+	case HashByHeader, HashByCookie, HashByQuery:
+		if !isToken(h.Name) {
+			c.mistake("hash.name", "%q is not a name; want that of the %s that holds the key", clip(h.Name), h.By)
+		}
+	default:
+		c.mistake("hash.by", "%q is not a place of a key; want header, cookie, address or query", clip(string(h.By)))
+	}
+	if h.Load != 0 && !(h.Load >= 1.05 && h.Load <= 10) {
+		c.mistake("hash.load", "%v is out of bounds; want 1.05 to 10", h.Load)
+	}
+}
+
+// isToken reports whether s is a token of RFC 9110, section 5.6.2, of at most 128 bytes.
+func isToken(s string) bool {
+	if s == "" || len(s) > 128 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if !isAlnum(c) && !(c >= 'A' && c <= 'Z') && !slices.Contains([]byte("!#$%&'*+-.^_`|~"), c) {
+			return false
+		}
+	}
+	return true
+}
