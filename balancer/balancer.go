@@ -13,7 +13,12 @@
 //	t.Apply(snapshot, order)
 //	lease, err := t.Pick(balancer.Request{Pool: "mcp", Now: now, Rand: rand})
 //	if err != nil { … } // *NoNodeError: 503
-//	defer lease.Done()
+//	… // to the node, and when its answer begins:
+//	lease.Answered(now, balancer.Outcome{Kind: balancer.OK})
+//	… // and when it has ended:
+//	lease.Done(now)
+//
+// Tick, called every 100 ms, works out what picks go by.
 package balancer
 
 import (
@@ -33,6 +38,8 @@ type Table struct {
 	states map[topology.NodeID]*state
 	tiers  map[tierKey]*tier
 	view   atomic.Pointer[view]
+
+	scratch scratch // guarded by mu
 }
 
 // NewTable returns a table without nodes: every Pick fails until the first Apply.
@@ -183,9 +190,11 @@ func (t *Table) Up(p topology.PoolID, r topology.RegionID) (up, total int) {
 // Request is what a node is wanted for.
 type Request struct {
 	Pool topology.PoolID
+	// Route is what is learned of the request's route (Table.Route), or nil.
+	Route *Route
 	// Tried are the nodes that are not wanted, as those that the request has already failed on.
 	Tried []topology.NodeID
-	// Now is the time by which Capacity.RPS is counted.
+	// Now is the time of the pick, by which Capacity.RPS is counted and from which on the answer's first byte is waited for.
 	Now time.Time
 	// Rand is 64 random bits. All draws of the pick come from it.
 	Rand uint64

@@ -85,10 +85,10 @@ func TestStateSurvivesApply(t *testing.T) {
 	if diff := cmp.Diff(Load{InFlight: 1, Streams: 1, Standing: StandingUp}, tab.Load("a")); diff != "" {
 		t.Error(diff)
 	}
-	one.Done()
-	two.Done()
-	one.Done() // idempotent
-	two.Done()
+	one.Done(now)
+	two.Done(now)
+	one.Done(now) // idempotent
+	two.Done(now)
 	if diff := cmp.Diff(Load{Standing: StandingUp}, tab.Load("a")); diff != "" {
 		t.Error(diff)
 	}
@@ -105,7 +105,7 @@ func TestANodeThatComesBackKeepsItsCounts(t *testing.T) {
 	if diff := cmp.Diff(Load{InFlight: 1}, tab.Load("a")); diff != "" {
 		t.Error("back: it is to be checked anew, with its counts kept:", diff)
 	}
-	l.Done()
+	l.Done(now)
 	if got := tab.Load("a").InFlight; got != 0 {
 		t.Errorf("done: %d in flight", got)
 	}
@@ -120,7 +120,7 @@ func TestNodesThatAreGoneAndIdleAreForgotten(t *testing.T) {
 	if n := len(tab.states); n != 2 {
 		t.Errorf("%d states; want that of the node there is and of the busy one", n)
 	}
-	l.Done()
+	l.Done(now)
 	tab.Apply(snapshot(t, node("n")), nil)
 	if n := len(tab.states); n != 1 {
 		t.Errorf("%d states; want 1", n)
@@ -184,7 +184,7 @@ func TestAnAcknowledgedZeroIsFinal(t *testing.T) {
 					}
 					l.Stream()
 				}
-				l.Done()
+				l.Done(now)
 			}
 		})
 	}
@@ -220,11 +220,11 @@ func TestAPickThatBeganBeforeADrainIsRefused(t *testing.T) {
 	tab := table(t, node("a"))
 	e := tab.view.Load().nodes["a"]
 	tab.Apply(snapshot(t, node("a"), drain("a")), nil)
-	if _, err := e.acquire(now.UnixNano(), 0); err == nil {
+	if _, err := e.acquire(now.UnixNano(), nil, 0); err == nil {
 		t.Error("a lease on a drained node")
 	}
 	tab.Apply(snapshot(t), nil)
-	if _, err := e.acquire(now.UnixNano(), flagDraining); err != ErrGone {
+	if _, err := e.acquire(now.UnixNano(), nil, flagDraining); err != ErrGone {
 		t.Errorf("a node that is gone: %v", err)
 	}
 	if l := tab.Load("a"); l.InFlight != 0 {
@@ -247,11 +247,11 @@ func TestALeaseAndADrainCannotMissEachOther(t *testing.T) {
 	wg.Go(func() {
 		for i := int64(1); i <= rounds; i++ {
 			await(&turn, 2*i-1)
-			l, err := e.acquire(now.UnixNano(), 0)
+			l, err := e.acquire(now.UnixNano(), nil, 0)
 			got = err == nil
 			leased.Store(i)
 			await(&turn, 2*i)
-			l.Done()
+			l.Done(now)
 			idle.Store(i)
 		}
 	})
@@ -311,8 +311,8 @@ func TestCountsBalanceUnderEverything(t *testing.T) {
 					if berr == nil {
 						b.Stream()
 					}
-					l.Done()
-					b.Done()
+					l.Done(now)
+					b.Done(now)
 				}
 			}
 		})

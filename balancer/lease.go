@@ -20,9 +20,13 @@ var (
 // Lease is one request's place on a node, counted in flight from the pick until Done. Owned by one goroutine at a time.
 // It is a value so that a pick doesn't allocate; copy it only to hand it on. The zero value is a lease on nothing.
 type Lease struct {
-	entry  *entry
-	cut    *cutSignal
-	stream bool
+	entry    *entry
+	cut      *cutSignal
+	route    *Route
+	began    int64  // Unix nanoseconds
+	slot     uint16 // of state.ages
+	stream   bool
+	answered bool
 }
 
 // Node returns the node as the snapshot of the pick had it, or nil for the zero lease and after Done.
@@ -51,11 +55,12 @@ func (l *Lease) Cut() <-chan struct{} {
 	return l.cut.ch
 }
 
-// Done gives the place back. A second call does nothing.
-func (l *Lease) Done() {
+// Done gives the place back. A lease that was not Answered counts as one whose client has left. A second call does nothing.
+func (l *Lease) Done(now time.Time) {
 	if l.entry == nil {
 		return
 	}
+	l.Answered(now, Outcome{Kind: ClientGone})
 	one := oneInFlight
 	if l.stream {
 		one = oneStream
@@ -72,7 +77,7 @@ func (l *Lease) Done() {
 // The count is raised before flags and cut are read, and lowered again if they refuse. Apply raises the flag before
 // anybody reads the count for an acknowledgement. All are sequentially consistent, so either this sees the flag and no
 // lease is handed out, or the reader sees the count: an acknowledged zero can't be followed by a lease of an older pick.
-func (e *entry) acquire(now int64, allowed uint32) (Lease, error) {
+func (e *entry) acquire(now int64, route *Route, allowed uint32) (Lease, error) {
 	st := e.state
 	count := uint64(uint32(st.counts.Add(oneInFlight)))
 	c := st.cut.Load()
@@ -94,7 +99,11 @@ func (e *entry) acquire(now int64, allowed uint32) (Lease, error) {
 	if e.out != nil {
 		e.out.Add(1)
 	}
-	return Lease{entry: e, cut: c}, nil
+	st.picks.Add(1)
+	if route == nil {
+		route = e.group.pool.route
+	}
+	return Lease{entry: e, cut: c, route: route, began: now, slot: st.ages.begin(ageClass(route.median()), now)}, nil
 }
 
 // open reports whether acquire would let a request in, without counting it.
@@ -118,5 +127,5 @@ func (t *Table) Bind(id topology.NodeID, now time.Time) (Lease, error) {
 	if Standing(e.state.standing.Load()) == StandingDown {
 		return Lease{}, ErrDown
 	}
-	return e.acquire(now.UnixNano(), flagDraining)
+	return e.acquire(now.UnixNano(), nil, flagDraining)
 }

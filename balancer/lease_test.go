@@ -49,7 +49,7 @@ func TestABoundSessionMayUseADrainingNodeUntilItIsCut(t *testing.T) {
 	if isClosed(again.Cut()) || !isClosed(stream.Cut()) {
 		t.Error("an old cut is a lease's own")
 	}
-	again.Done()
+	again.Done(now)
 }
 
 func isClosed(c <-chan struct{}) bool {
@@ -113,11 +113,11 @@ func TestAStreamIsNoRequestInFlight(t *testing.T) {
 		t.Error(diff)
 	}
 	other := mustPick(t, tab, Request{})
-	other.Done()
+	other.Done(now)
 	if other.Node() != nil {
 		t.Error("a node after Done")
 	}
-	l.Done()
+	l.Done(now)
 	if n := tab.Load("a"); n.Streams != 0 || n.InFlight != 0 {
 		t.Errorf("%+v", n)
 	}
@@ -126,7 +126,7 @@ func TestAStreamIsNoRequestInFlight(t *testing.T) {
 func TestTheZeroLeaseIsOnNothing(t *testing.T) {
 	var l Lease
 	l.Stream()
-	l.Done()
+	l.Done(now)
 	if l.Node() != nil || l.Cut() != nil {
 		t.Error("the zero lease has something")
 	}

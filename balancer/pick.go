@@ -48,7 +48,7 @@ func (e *NoNodeError) Error() string {
 // Pick takes no lock and does not allocate but for the error.
 func (t *Table) Pick(r Request) (Lease, error) {
 	groups := t.view.Load().groupsOf(r.Pool)
-	w := wish{tried: r.Tried, now: r.Now.UnixNano(), rand: r.Rand, key: r.Key, hasKey: r.HasKey}
+	w := wish{tried: r.Tried, route: r.Route, now: r.Now.UnixNano(), rand: r.Rand, key: r.Key, hasKey: r.HasKey}
 	for _, g := range groups {
 		if l := g.pick(&g.ready.Load().up, w); l.entry != nil {
 			return l, nil
@@ -72,14 +72,14 @@ func (g *group) pick(from *list, w wish) Lease {
 		if e == nil {
 			return Lease{}
 		}
-		if l, err := e.acquire(w.now, 0); err == nil {
+		if l, err := e.acquire(w.now, w.route, 0); err == nil {
 			return l
 		}
 	}
 	for i := range from.nodes { // others were faster three times: take any
 		e := from.nodes[(draw(w.rand, 0, len(from.nodes))+i)%len(from.nodes)]
 		if w.allows(e) {
-			if l, err := e.acquire(w.now, 0); err == nil {
+			if l, err := e.acquire(w.now, w.route, 0); err == nil {
 				return l
 			}
 		}

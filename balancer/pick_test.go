@@ -25,7 +25,7 @@ func TestTheNearestRegionThatHasANodeWins(t *testing.T) {
 		if got := l.Node().Name; got != want {
 			t.Fatalf("picked %s, want %s", got, want)
 		}
-		l.Done()
+		l.Done(now)
 		tab.SetStanding(want, StandingDown)
 	}
 }
@@ -78,7 +78,7 @@ func TestCapacityBoundsWhatIsInFlight(t *testing.T) {
 		}
 		leases = append(leases, l)
 	}
-	leases[1].Done()
+	leases[1].Done(now)
 	if l := mustPick(t, tab, Request{}); l.Node().Name != "a" {
 		t.Errorf("a place came free, but picked %s", l.Node().Name)
 	}
@@ -122,7 +122,7 @@ func TestPicksAreUniform(t *testing.T) {
 		for range picks {
 			l := mustPick(t, tab, Request{Rand: rng.Uint64()})
 			count[l.Node().Name]++
-			l.Done()
+			l.Done(now)
 		}
 		if x := chiSquared(count, n, picks); x > limit {
 			t.Errorf("%d nodes: χ² = %.2f, want at most %.2f: %v", n, x, limit, count)
@@ -145,9 +145,9 @@ func TestTheTwoDrawsAreDistinct(t *testing.T) {
 		for range picks {
 			l := mustPick(t, tab, Request{Rand: rng.Uint64()})
 			count[l.Node().Name]++
-			l.Done()
+			l.Done(now)
 		}
-		busy.Done()
+		busy.Done(now)
 		if count["n0"] != 0 {
 			t.Errorf("%d nodes: the busier one was picked %d times", n, count["n0"])
 		}
@@ -197,7 +197,7 @@ func TestPicksStayUniformOverTheNodesThatCanBePicked(t *testing.T) {
 	for range picks {
 		l := mustPick(t, tab, Request{Rand: rng.Uint64(), Tried: tried})
 		count[l.Node().Name]++
-		l.Done()
+		l.Done(now)
 	}
 	if x := chiSquared(count, 5, picks); x > 18.47 || len(count) != 5 {
 		t.Errorf("χ² = %.2f: %v", x, count)
@@ -208,7 +208,7 @@ func TestRateBoundsRequestsASecond(t *testing.T) {
 	tab := table(t, &topology.Node{Name: "a", Capacity: topology.Capacity{RPS: 50}})
 	try := func(at time.Time) bool {
 		l, err := tab.Pick(Request{Pool: "p", Now: at})
-		l.Done()
+		l.Done(now)
 		return err == nil
 	}
 	got := 0
@@ -246,9 +246,9 @@ func TestPickDoesNotAllocate(t *testing.T) {
 				t.Fatal(err)
 			}
 			l.Stream()
-			l.Done()
+			l.Done(now)
 			b, _ := tab.Bind("n0", now)
-			b.Done()
+			b.Done(now)
 		}); got != 0 {
 			t.Errorf("%d nodes: %v allocations", n, got)
 		}
@@ -263,7 +263,7 @@ func BenchmarkPick(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				l, _ := tab.Pick(Request{Pool: "p", Now: now, Rand: rng.Uint64()})
-				l.Done()
+				l.Done(now)
 			}
 		})
 		b.Run(fmt.Sprint(n, "/parallel"), func(b *testing.B) {
@@ -272,7 +272,7 @@ func BenchmarkPick(b *testing.B) {
 				rng := rand.New(rand.NewPCG(1, rand.Uint64()))
 				for pb.Next() {
 					l, _ := tab.Pick(Request{Pool: "p", Now: now, Rand: rng.Uint64()})
-					l.Done()
+					l.Done(now)
 				}
 			})
 		})

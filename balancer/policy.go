@@ -18,6 +18,7 @@ type policy interface {
 // wish is a Request as the policies need it. It is passed by value: through an interface's method a pointer would allocate.
 type wish struct {
 	tried  []topology.NodeID
+	route  *Route
 	now    int64 // Unix nanoseconds
 	rand   uint64
 	key    uint64
@@ -26,6 +27,8 @@ type wish struct {
 
 func policyOf(p *topology.Pool) policy {
 	switch p.Policy {
+	case topology.PolicyLeastRequest:
+		return leastRequest{}
 	case topology.PolicyRandom:
 		return random{}
 	case topology.PolicyWeightedRoundRobin:
@@ -33,7 +36,7 @@ func policyOf(p *topology.Pool) policy {
 	case topology.PolicyMaglev, topology.PolicyRing:
 		return hashed{load: p.Hash.WithDefaults().Load}
 	}
-	return leastRequest{}
+	return latency{}
 }
 
 // allows reports whether w may have the node as things stand.

@@ -40,17 +40,37 @@ const (
 
 // state is what is learned of one node. One pointer per node for as long as it is known, whatever the snapshot.
 type state struct {
+	// What picks read, and what they write, first.
+
 	counts   atomic.Uint64             // low half: in flight; high half: streams. One word, so that both are read as one
 	arrival  atomic.Int64              // GCRA's theoretical arrival time, Unix nanoseconds
+	cut      atomic.Pointer[cutSignal] // never nil
 	flags    atomic.Uint32             // flagDraining, flagGone
 	standing atomic.Uint32             // a Standing
-	cut      atomic.Pointer[cutSignal] // never nil
-	_        [128 - 2*8 - 2*4 - 8]byte // two nodes never share a cache line (or a pair that is fetched together)
+
+	share  number // weight over the mean weight of the tier
+	score  number // see latency; 1 at first
+	price  number // score^1.5
+	excess number // requests' worth of load that is not this edge's
+
+	picks       atomic.Uint32 // all
+	picksBefore atomic.Uint32 // what picks was a second ago
+
+	// What answers write.
+
+	speed speed
+	ages  ages
 
 	// Guarded by Table.mu.
 
 	drain     *topology.Drain // that is in force, or nil
 	drainedAt topology.Revision
+
+	tick          int
+	picksAt       [picksKept]uint32
+	value, oldest float64 // of the last tick
+
+	_ [64]byte // two nodes never share a cache line
 }
 
 // cutSignal tells the leases of one drain that its deadline has come. A node that is undrained gets a new one.
@@ -67,6 +87,8 @@ const (
 func newState() *state {
 	st := &state{}
 	st.flags.Store(flagGone)
+	st.share.store(1)
+	st.rate(1)
 	st.cut.Store(&cutSignal{ch: make(chan struct{})})
 	return st
 }

@@ -15,12 +15,14 @@ type view struct {
 	revision topology.Revision
 	pools    map[topology.PoolID]*pool
 	nodes    map[topology.NodeID]*entry
+	routes   map[topology.RouteID]*Route
 	draining map[topology.NodeID]*topology.Drain // nil for a node that is only Leaving
 }
 
 // pool is a pool as a snapshot has it.
 type pool struct {
 	spec   *topology.Pool
+	route  *Route   // of requests whose route is not known
 	groups []*group // in the order in which they are tried
 	policy policy
 }
@@ -48,6 +50,16 @@ type tierKey struct {
 type tier struct {
 	turn atomic.Uint64 // of weighted round robin
 	out  atomic.Int64  // leases that are not done, if the pool's policy bounds by it
+
+	// Made by ticks.
+
+	theta     number // the 84 % quantile of rif
+	typical   number // median of speed over the requests; 0: nothing known yet
+	middle    number // median of speed over the nodes
+	deviation number // median of how far they are from that
+	median    number // typical as a score
+	idle      atomic.Bool
+	sampler   atomic.Pointer[sampler]
 
 	built *built // guarded by Table.mu; nil: nothing yet
 }
@@ -90,19 +102,26 @@ func (t *Table) compileLocked(s *topology.Snapshot, order []topology.RegionID) *
 		return v
 	}
 	v.revision = s.Revision
+	v.routes = t.routesLocked(s)
 	place := map[topology.RegionID]int{}
 	for i, r := range order {
 		place[r] = i - len(order) // below zero, so that a region without a place comes after
 	}
 	tiers := map[tierKey]*tier{}
 	for _, spec := range s.Pools {
-		p := &pool{spec: spec, policy: policyOf(spec)}
+		p := &pool{spec: spec, policy: policyOf(spec), route: &Route{}}
+		if old := t.view.Load(); old != nil && old.pools[spec.Name] != nil {
+			p.route = old.pools[spec.Name].route
+		}
 		p.addGroups(s.NodesOf(spec.Name), place, t.states, v.nodes)
 		for _, g := range p.groups {
 			if g.tier = t.tiers[g.key]; g.tier == nil {
 				g.tier = &tier{}
 			}
 			tiers[g.key] = g.tier
+			for _, e := range g.all {
+				e.state.share.store(float64(e.weight) * float64(len(g.all)) / float64(g.weight))
+			}
 			if spec.Policy.IsHashed() {
 				for _, e := range g.all {
 					e.out = &g.tier.out

@@ -115,7 +115,7 @@ func (r *relay) tryNode(l balancer.Lease) (result, failure) {
 		}
 		if res == finished || !c.Reused() {
 			if res != finished && !f.blameless {
-				r.s.cfg.Observe(r.node.Name, health.GatewayError, f.reason)
+				r.unanswered(health.GatewayError, f.reason)
 			}
 			return res, f
 		}
@@ -141,7 +141,7 @@ func (r *relay) connectFailed(err error) (result, failure) {
 	if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() { // a dial's is not os.ErrDeadlineExceeded
 		reason = "no connection within " + r.timeouts.Connect.String()
 	}
-	r.s.cfg.Observe(r.node.Name, health.ConnectFailed, reason)
+	r.unanswered(health.ConnectFailed, reason)
 	return unsent, failure{status: 503, reason: "no node could be reached (" + reason + ")"}
 }
 
@@ -170,6 +170,7 @@ func (r *relay) exchange(c upstream.Call) (result, failure) {
 	case err != nil: // the node may have answered before it closed
 		c.RequestSent()
 	case !r.whole:
+		r.lease.Untimed() // the client sends at its own pace
 		r.startUpload(c)
 	}
 	resp, started, err := c.ReadHead(http1.Sent{Method: r.x.Method, Upgrade: r.upgrade != "", Interim: r.informs}, r.timeouts.Idle.Std())
@@ -267,7 +268,7 @@ func (r *relay) noAnswer(started bool, err error) (result, failure) {
 	default:
 		f = failure{status: 502, reason: "the node closed the connection before its answer was whole"}
 	}
-	r.s.cfg.Observe(r.node.Name, health.GatewayError, f.reason)
+	r.unanswered(health.GatewayError, f.reason)
 	r.fail(f)
 	return finished, failure{}
 }

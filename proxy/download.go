@@ -17,6 +17,7 @@ import (
 // relayAnswer sends the node's answer to the client, as it comes.
 func (r *relay) relayAnswer(c upstream.Call, resp *http1.Response) {
 	r.record.firstByte = time.Since(r.x.Received)
+	r.answered(resp.Status, resp.Header)
 	r.learn(resp)
 	r.fields = r.appendAltSvc(appendKept(r.fields[:0], resp.Header))
 	status := resp.Status

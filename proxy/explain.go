@@ -43,7 +43,7 @@ func (s *Server) Explain(method, host, path string) Explanation {
 		return e
 	}
 	e.Chosen = lease.Node().Name
-	lease.Done()
+	lease.Done(time.Now())
 	if p := snap.Pool(route.Pool); p != nil && p.Protocol == topology.ProtocolMCP {
 		e.Why += "; a request of a session goes to the session's worker instead"
 	}

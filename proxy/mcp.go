@@ -100,7 +100,7 @@ func (r *relay) stick(node topology.NodeID) {
 	for try := 1; ; try++ {
 		lease, err := r.s.cfg.Table.Bind(node, time.Now())
 		if err == nil && lease.Node().Pool != r.pool.Name { // another node by the same name
-			lease.Done()
+			lease.Done(time.Now())
 			err = balancer.ErrGone
 		}
 		switch {

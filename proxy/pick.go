@@ -4,11 +4,13 @@ package proxy
 
 import (
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"time"
 
 	"meridian/balancer"
 	"meridian/balancer/hash"
+	"meridian/health"
 	"meridian/proxy/exchange"
 	"meridian/topology"
 )
@@ -17,7 +19,7 @@ import (
 func (r *relay) pick(now time.Time) (balancer.Lease, error) {
 	key, hasKey := keyOf(r.pool, r.x)
 	return r.s.cfg.Table.Pick(balancer.Request{
-		Pool: r.pool.Name, Tried: r.tried[:r.nTried], Now: now, Rand: rand.Uint64(), Key: key, HasKey: hasKey,
+		Pool: r.pool.Name, Route: r.s.cfg.Table.Route(r.route.Name), Tried: r.tried[:r.nTried], Now: now, Rand: rand.Uint64(), Key: key, HasKey: hasKey,
 	})
 }
 
@@ -64,4 +66,23 @@ func parameter(query, name string) string {
 		}
 	}
 	return ""
+}
+
+// answered tells the balancer of the head of the node's answer.
+func (r *relay) answered(status int, h exchange.Header) {
+	o := balancer.Outcome{Kind: balancer.OK}
+	switch status {
+	case 429, 502, 503, 504:
+		o.Kind = balancer.Failed
+		if s, err := strconv.Atoi(h.Get("Retry-After")); err == nil && s > 0 { // a date is not honoured: clocks differ
+			o.RetryAfter = time.Duration(min(s, 3600)) * time.Second
+		}
+	}
+	r.lease.Answered(time.Now(), o)
+}
+
+// unanswered tells the balancer, and health, of a try that the node has failed.
+func (r *relay) unanswered(o health.Outcome, reason string) {
+	r.lease.Answered(time.Now(), balancer.Outcome{Kind: balancer.Failed})
+	r.s.cfg.Observe(r.node.Name, o, reason)
 }

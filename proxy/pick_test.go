@@ -5,7 +5,9 @@ package proxy
 import (
 	"fmt"
 	"net/http"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"meridian/balancer/hash"
 	"meridian/internal/testnet"
@@ -70,5 +72,40 @@ func TestThePolicyOfTheTopologyIsInForce(t *testing.T) {
 		if len(nodes) < 3 {
 			t.Errorf("%s: all users are at %v", p, nodes)
 		}
+	}
+}
+
+// TestTheDefaultPolicyLearnsFromLiveTraffic has one of two nodes answer late: once that is known it gets next to nothing, though
+// neither has anything in flight when the next request comes.
+func TestTheDefaultPolicyLearnsFromLiveTraffic(t *testing.T) {
+	e := newEdge(t)
+	var slow atomic.Int64
+	e.httpNode("fast", "web", func(w http.ResponseWriter, _ *http.Request) { <-time.After(time.Millisecond) })
+	e.httpNode("slow", "web", func(w http.ResponseWriter, _ *http.Request) { slow.Add(1); <-time.After(50 * time.Millisecond) })
+	for range 100 {
+		e.ask("GET", "/", "")
+		e.table.Tick(time.Now())
+	}
+	if n := slow.Load(); n > 20 {
+		t.Errorf("the slow node has had %d of 100 requests", n)
+	}
+}
+
+// TestANodeThatFailsIsAvoided has one of two nodes fail at once, again and again, which keeps it idle.
+func TestANodeThatFailsIsAvoided(t *testing.T) {
+	e := newEdge(t)
+	var failing atomic.Int64
+	e.httpNode("good", "web", func(w http.ResponseWriter, _ *http.Request) { <-time.After(2 * time.Millisecond) })
+	e.httpNode("bad", "web", func(w http.ResponseWriter, _ *http.Request) {
+		failing.Add(1)
+		w.Header().Set("Retry-After", "60")
+		w.WriteHeader(503)
+	})
+	for range 50 {
+		e.ask("GET", "/", "")
+		e.table.Tick(time.Now())
+	}
+	if n := failing.Load(); n > 3 {
+		t.Errorf("the failing node has had %d of 50 requests", n)
 	}
 }

@@ -217,7 +217,7 @@ func (r *relay) endLease() {
 		return
 	}
 	r.s.relays.remove(r)
-	r.lease.Done()
+	r.lease.Done(time.Now())
 	r.node = nil
 }
 

@@ -88,7 +88,7 @@ func (e *edge) prefer(first, second topology.NodeID) {
 		if err != nil {
 			e.t.Fatal(err)
 		}
-		e.t.Cleanup(l.Done)
+		e.t.Cleanup(func() { l.Done(time.Now()) })
 	}
 	if got := e.table.Load(first).InFlight; got != 0 {
 		e.t.Fatalf("%s has %d in flight", first, got)

@@ -49,10 +49,11 @@ func (r *relay) switchProtocols(c *upstream.Conn, resp *http1.Response) (result,
 	if wrong := tunnel.Agreed(r.upgrade, r.x.Header, resp.Header); wrong != "" {
 		r.drop()
 		f := failure{status: 502, reason: "the node's answer is malformed: " + wrong}
-		r.s.cfg.Observe(r.node.Name, health.GatewayError, f.reason)
+		r.unanswered(health.GatewayError, f.reason)
 		r.fail(f)
 		return finished, failure{}
 	}
+	r.answered(resp.Status, resp.Header)
 	r.s.cfg.Observe(r.node.Name, health.Success, "")
 	r.record.status, r.record.upgrade = resp.Status, r.upgrade
 	r.fields = appendUpgrade(appendKept(r.fields[:0], resp.Header), r.upgrade)

@@ -9,6 +9,7 @@ type Policy string
 
 // The policies.
 const (
+	PolicyLatency            Policy = "latency"              // by what is in flight and by how fast the nodes answer
 	PolicyLeastRequest       Policy = "least_request"        // of two random nodes the one with the fewer requests in flight
 	PolicyRandom             Policy = "random"               // at random, by weight
 	PolicyWeightedRoundRobin Policy = "weighted_round_robin" // in turn, by weight, spread evenly
@@ -16,7 +17,7 @@ const (
 	PolicyRing               Policy = "ring"                 // by a key of the request, over a ring of points
 )
 
-var policies = []Policy{PolicyLeastRequest, PolicyRandom, PolicyWeightedRoundRobin, PolicyMaglev, PolicyRing}
+var policies = []Policy{PolicyLatency, PolicyLeastRequest, PolicyRandom, PolicyWeightedRoundRobin, PolicyMaglev, PolicyRing}
 
 // IsHashed reports whether the policy goes by a key of the request.
 func (p Policy) IsHashed() bool { return p == PolicyMaglev || p == PolicyRing }

@@ -28,7 +28,7 @@ type Pool struct {
 	Name    PoolID  `json:"name"`
 	// Protocol is what the nodes speak: http (HTTP/1.1), mcp, h2c (HTTP/2 in clear text) or grpc. Empty: http.
 	Protocol Protocol `json:"protocol,omitempty"`
-	// Policy is how a node is chosen: least_request, random, weighted_round_robin, maglev or ring. Empty: least_request.
+	// Policy is how a node is chosen: latency, least_request, random, weighted_round_robin, maglev or ring. Empty: latency.
 	Policy Policy `json:"policy,omitempty"`
 	// Hash says what maglev and ring know a request by.
 	Hash Hash `json:"hash,omitzero"`
@@ -140,7 +140,7 @@ func (p *Pool) check(c *checker) {
 		c.mistake("protocol", "%q is not a protocol; want http, mcp, h2c or grpc", clip(string(p.Protocol)))
 	}
 	if p.Policy != "" && !slices.Contains(policies, p.Policy) {
-		c.mistake("policy", "%q is not a policy; want least_request, random, weighted_round_robin, maglev or ring", clip(string(p.Policy)))
+		c.mistake("policy", "%q is not a policy; want latency, least_request, random, weighted_round_robin, maglev or ring", clip(string(p.Policy)))
 	}
 	p.Hash.check(c, p.Policy)
 	c.duration("upstream_idle", p.UpstreamIdle, time.Millisecond, time.Hour)

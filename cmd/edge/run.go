@@ -89,7 +89,7 @@ func newServer(cfg *config.Edge, again reread, stderr io.Writer) (_ *server, err
 			s.close()
 		}
 	}()
-	s.upkeep.init()
+	s.upkeep.init(s.table)
 	s.tracker = health.NewTracker(s.verdictChanged)
 	if s.access, err = openAccessLog(cfg.AccessLog, stderr); err != nil {
 		return nil, err
@@ -226,7 +226,7 @@ func (s *server) run(ctx context.Context) error {
 	back, endBack := context.WithCancel(context.WithoutCancel(ctx))
 	defer endBack()
 	parts := []func(context.Context) error{
-		s.source.run, s.upkeep.run, s.prober.Run, s.fleet.run, s.drains.Run, s.admin.Run, s.watchSignals, s.expireSessions,
+		s.source.run, s.upkeep.run, s.upkeep.tick, s.prober.Run, s.fleet.run, s.drains.Run, s.admin.Run, s.watchSignals, s.expireSessions,
 		func(back context.Context) error {
 			defer endBack()
 			front, endFront := context.WithCancel(ctx)

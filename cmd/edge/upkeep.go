@@ -2,14 +2,23 @@
 
 package main
 
-import "context"
+import (
+	"context"
+	"time"
 
-// upkeep does in the background what the balancer asks for: it makes tables while picks go on by the old ones.
+	"meridian/balancer"
+)
+
+// upkeep does in the background what the balancer needs: it makes tables while picks go on by the old ones, and has the time
+// told.
 type upkeep struct {
+	table  *balancer.Table
 	builds chan func() // of one: what waits makes everything that is out of date by then
 }
 
-func (u *upkeep) init() { u.builds = make(chan func(), 1) }
+func (u *upkeep) init(t *balancer.Table) {
+	u.table, u.builds = t, make(chan func(), 1)
+}
 
 // submit has run do the work, nil for none. It never blocks.
 func (u *upkeep) submit(build func()) {
@@ -30,6 +39,20 @@ func (u *upkeep) run(ctx context.Context) error {
 			return ctx.Err()
 		case build := <-u.builds:
 			build()
+		}
+	}
+}
+
+// tick tells the balancer the time until ctx ends. It is not run's: a table may take a second to make.
+func (u *upkeep) tick(ctx context.Context) error {
+	tick := time.NewTicker(balancer.TickInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case now := <-tick.C:
+			u.table.Tick(now)
 		}
 	}
 }

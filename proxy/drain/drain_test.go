@@ -117,10 +117,10 @@ func TestADrainIsAcknowledgedAsItEmpties(t *testing.T) {
 		b.sessions.Bind("p", "s1", "n1", time.Now())
 		b.drain(0)
 		b.want(topology.Ack{Node: "n1", Revision: 2, InFlight: 1, Streams: 1, Sessions: 1})
-		request.Done()
+		request.Done(time.Now())
 		time.Sleep(Interval)
 		b.want(topology.Ack{Node: "n1", Revision: 2, Streams: 1, Sessions: 1})
-		stream.Done()
+		stream.Done(time.Now())
 		time.Sleep(Interval)
 		b.want(topology.Ack{Node: "n1", Revision: 2, Sessions: 1})
 
@@ -152,7 +152,7 @@ func TestAtTheDeadlineWhatIsLeftIsCutAndCounted(t *testing.T) {
 			for i := range leases {
 				select {
 				case <-leases[i].Cut():
-					leases[i].Done()
+					leases[i].Done(time.Now())
 				default:
 					t.Error("requests were aborted before new ones were kept away")
 				}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package balancer
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+)
+
+// TickInterval is how often Tick is to be called.
+const TickInterval = 100 * time.Millisecond
+
+const (
+	// mostLooked is of how many nodes of a tier quantiles are made; of more, every second, third and so on is looked at.
+	mostLooked = 1024
+	// usualAge is up to how many medians an oldest request may be old without a word: of sixteen that wait, with times that vary as
+	// those of services do, one is commonly that old. A tier whose median is above half of it has its own usual age.
+	usualAge = 4
+	// picksKept is over how many ticks picks are counted: one second.
+	picksKept = int(time.Second / TickInterval)
+)
+
+// Tick works out what picks go by and what changes with time: each tier's θ and median, each node's score. It is to be called about
+// every TickInterval. It takes the table's lock, but no pick waits for that. It takes about 100 ns a node.
+func (t *Table) Tick(now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, p := range t.view.Load().pools {
+		for _, g := range p.groups {
+			g.tickLocked(now.UnixNano(), &t.scratch)
+		}
+	}
+}
+
+// scratch is memory that ticks use again.
+type scratch struct {
+	a, b, c []float64
+	speeds  []weightedSpeed
+}
+
+type weightedSpeed struct{ value, weight float64 }
+
+// tickLocked works out what the tier's picks go by. The caller holds Table.mu.
+func (g *group) tickLocked(now int64, mem *scratch) {
+	for _, e := range g.all {
+		e.state.rollLocked()
+	}
+	g.scoreLocked(now, mem)
+	g.loadLocked(mem)
+}
+
+// rollLocked moves the second over which picks are counted. The caller holds Table.mu.
+func (st *state) rollLocked() {
+	st.tick = (st.tick + 1) % picksKept
+	st.picksBefore.Store(st.picksAt[st.tick])
+	st.picksAt[st.tick] = st.picks.Load()
+}
+
+// scoreLocked publishes every node's score, the tier's medians, and by what nodes are drawn. The caller holds Table.mu.
+func (g *group) scoreLocked(now int64, mem *scratch) {
+	l := &g.ready.Load().up
+	t := g.tier
+	typical := t.typical.load()
+	if typical == 0 {
+		typical = 1
+	}
+	speeds, olds := mem.speeds[:0], mem.b[:0]
+	step := 1 + len(l.nodes)/mostLooked
+	for i, e := range l.nodes {
+		st := e.state
+		st.value, st.oldest = st.speed.value(now, typical), st.ages.oldest(now)
+		if i%step == 0 {
+			olds = append(olds, st.oldest)
+			if st.speed.times.Load() != 0 {
+				speeds = append(speeds, weightedSpeed{st.value, 1 + float64(st.picks.Load()-st.picksBefore.Load())})
+			}
+		}
+	}
+	mem.speeds, mem.b = speeds, olds
+	if len(speeds) > 0 {
+		typical = g.mediansLocked(speeds, mem)
+	}
+	t.typical.store(typical)
+	usual := max(usualAge, 2*quantile(olds, 0.5))
+	weights := mem.c[:0]
+	for _, e := range l.nodes {
+		score := scoreOf(max(e.state.value, typical*e.state.oldest/usual), typical)
+		e.state.rate(score)
+		weights = append(weights, e.state.share.load()/(score*score))
+	}
+	mem.c = weights
+	t.median.store(bucket(typical))
+	if _, ok := g.pool.policy.(latency); !ok || len(weights) <= scanAll {
+		return
+	}
+	t.sampler.Store(newSampler(l, weights))
+}
+
+// mediansLocked works out the tier's median speed, and returns the median over its requests: with most nodes slow, most requests
+// are nevertheless where they are not, and that is what a node is held against. It sorts speeds. The caller holds Table.mu.
+func (g *group) mediansLocked(speeds []weightedSpeed, mem *scratch) float64 {
+	slices.SortFunc(speeds, func(a, b weightedSpeed) int { return cmp.Compare(a.value, b.value) })
+	values, sum := mem.a[:0], 0.0
+	for _, s := range speeds {
+		values = append(values, s.value)
+		sum += s.weight
+	}
+	mem.a = values
+	middle := values[(len(values)-1)/2]
+	g.tier.middle.store(middle)
+	g.tier.deviation.store(deviation(values, middle))
+	half := sum / 2
+	for _, s := range speeds {
+		if half -= s.weight; half <= 0 {
+			return s.value
+		}
+	}
+	return middle
+}
+
+// loadLocked publishes from how many requests in flight on a node is hot. The caller holds Table.mu.
+func (g *group) loadLocked(mem *scratch) {
+	l := &g.ready.Load().up
+	rifs := mem.a[:0]
+	step := 1 + len(l.nodes)/mostLooked
+	for i := 0; i < len(l.nodes); i += step {
+		st := l.nodes[i].state
+		inFlight, _ := st.out()
+		rifs = append(rifs, (float64(inFlight)+st.excess.load())/st.share.load())
+	}
+	mem.a = rifs
+	g.tier.theta.store(quantile(rifs, hotQuantile))
+	g.tier.idle.Store(len(rifs) > 0 && quantile(rifs, 0.5) < 1)
+}
+
+// typicalScore returns the tier's median score, 1 before anything is known.
+func (t *tier) typicalScore() float64 {
+	if m := t.median.load(); m > 0 {
+		return m
+	}
+	return 1
+}
+
+// quantile sorts v and returns the value below which the share q of it is, 0 for nothing.
+func quantile(v []float64, q float64) float64 {
+	if len(v) == 0 {
+		return 0
+	}
+	slices.Sort(v)
+	return v[min(len(v)-1, int(q*float64(len(v))))]
+}
+
+// deviation returns the median of how far the values are from their median. It changes v.
+func deviation(v []float64, median float64) float64 {
+	for i := range v {
+		v[i] = math.Abs(v[i] - median)
+	}
+	return quantile(v, 0.5)
+}
