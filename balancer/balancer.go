@@ -39,7 +39,17 @@ type Table struct {
 	tiers  map[tierKey]*tier
 	view   atomic.Pointer[view]
 
-	scratch scratch // guarded by mu
+	// Guarded by mu.
+
+	zone     string
+	started  bool  // there has been a topology with nodes
+	now      int64 // of the last tick, Unix nanoseconds
+	edges    edges // the others
+	scratch  scratch
+	measured map[place]*damped
+	settled  int64 // when availability was last worked out
+
+	availability atomic.Pointer[[]Availability]
 }
 
 // NewTable returns a table without nodes: every Pick fails until the first Apply.
@@ -70,11 +80,16 @@ func (t *Table) Apply(s *topology.Snapshot, order []topology.RegionID) (build fu
 	}
 	for id, st := range t.states {
 		n := s.Node(id)
+		if n != nil && t.started && st.flags.Load()&flagGone != 0 {
+			st.beginSlowStart()
+		}
 		st.apply(n, s.DrainOf(id), s.Revision)
+		st.own.take(n, t.now)
 		if n == nil && st.counts.Load() == 0 {
 			delete(t.states, id) // it is marked gone, so that nobody takes a lease on it any more
 		}
 	}
+	t.started = t.started || len(s.Nodes) > 0
 	v := t.compileLocked(s, order)
 	t.view.Store(v)
 	if v.staleLocked() == nil {
@@ -93,18 +108,36 @@ func (t *Table) stateLocked(id topology.NodeID) *state {
 	return st
 }
 
-// SetStanding says how a node stands with health. It may come before the Apply that brings the node. It copies
-// the list of nodes that Pick draws from: 8 bytes for each node that the node's pool has in its region.
+// SetStanding says how a node stands with health. It may come before the Apply that brings the node. One that comes back up begins
+// with slow start, and with what was learned of its speed forgotten. It copies the list of nodes that Pick draws from: 8 bytes for
+// each node that the node's pool has in its region.
 func (t *Table) SetStanding(id topology.NodeID, standing Standing) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	st := t.stateLocked(id)
-	if Standing(st.standing.Swap(uint32(standing))) == standing {
+	old := Standing(st.standing.Swap(uint32(standing)))
+	if old == standing {
 		return
 	}
-	if e := t.view.Load().nodes[id]; e != nil {
-		e.group.move(e)
+	e := t.view.Load().nodes[id]
+	if e == nil {
+		return
 	}
+	if standing == StandingUp && old != StandingUnknown { // it is back: what it was like before says little
+		st.speed.reset()
+		st.beginSlowStart()
+		e.shareOutLocked(t.now)
+	}
+	e.group.move(e)
+	e.group.pool.settle()
+}
+
+// SetZone says in which zone of the first region of Apply's order the edge is: its nodes are a tier of their own, before the rest of the
+// region. To be called before the first Apply. Empty, as at first: none.
+func (t *Table) SetZone(zone string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.zone = zone
 }
 
 // Cut ends the grace of a node that is draining: from now on Bind gives ErrCut, and the channel that Lease.Cut returns is
@@ -180,7 +213,7 @@ func (t *Table) Up(p topology.PoolID, r topology.RegionID) (up, total int) {
 	for _, g := range t.view.Load().groupsOf(p) {
 		if g.key.region == r {
 			ready := g.ready.Load()
-			up += len(ready.up.nodes) + len(ready.unknown.nodes)
+			up += len(ready.by[classUp].nodes) + len(ready.by[classOverflow].nodes) + len(ready.by[classUnknown].nodes)
 			total += len(g.all)
 		}
 	}

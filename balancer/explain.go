@@ -4,6 +4,7 @@ package balancer
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"meridian/topology"
@@ -15,85 +16,164 @@ type Candidate struct {
 	Region  topology.RegionID `json:"region"`
 	Zone    string            `json:"zone,omitempty"`
 	Address string            `json:"address"`
-	// Tier is the place of the node's region in the order in which regions are tried, from 0.
+	// Tier is the place of the node's tier in the order in which they are tried, from 0.
 	Tier     int      `json:"tier"`
 	Standing Standing `json:"standing"`
 	Draining bool     `json:"draining,omitempty"`
+	Overflow bool     `json:"overflow,omitempty"`
 	InFlight int      `json:"in_flight"`
 	Streams  int      `json:"streams"`
 	Weight   int      `json:"weight"`
+	// Limit is the most requests in flight from this edge, 0 for no bound.
+	Limit int `json:"limit,omitempty"`
+	// RIF is what is in flight for each unit of weight, what the node reports of other load counted in; Hot that it is above the tier's θ.
+	RIF float64 `json:"rif"`
+	Hot bool    `json:"hot,omitempty"`
+	// Score is how slowly the node answers, against the routes' medians; SlowStart that it is new.
+	Score     float64 `json:"score"`
+	SlowStart bool    `json:"slow_start,omitempty"`
 	// Eligible says that the next pick may return the node.
 	Eligible bool `json:"eligible"`
 	// Reason says why it may or may not, for people.
 	Reason string `json:"reason"`
 }
 
-// Explain returns every node of a pool with why the next pick may or may not return it, in the order of regions, then of
+// Explain returns every node of a pool with why the next pick may or may not return it, in the order of tiers, then of
 // names. Capacity.RPS is left out of it, as it takes a clock.
-func (t *Table) Explain(p topology.PoolID) []Candidate {
-	groups := t.view.Load().groupsOf(p)
+func (t *Table) Explain(id topology.PoolID) []Candidate {
+	p := t.view.Load().pools[id]
+	if p == nil {
+		return nil
+	}
 	t.mu.Lock() // for the drains
 	defer t.mu.Unlock()
-	winner, standing := winner(groups)
+	next := p.nextLocked()
 	var out []Candidate
-	for _, g := range groups {
+	for _, g := range p.groups {
 		for _, e := range g.all {
 			c := e.candidate()
-			c.Reason = e.reason(c)
-			switch {
-			case c.Reason != "":
-			case g == winner && c.Standing == standing:
-				c.Eligible, c.Reason = true, "can be picked"
-			case c.Standing == StandingUnknown && standing == StandingUp:
-				c.Reason = "not yet checked; taken only where no node that is up can be"
-			default:
-				c.Reason = fmt.Sprintf("region %s comes first", winner.key.region)
-			}
+			c.Eligible, c.Reason = next.judgeLocked(e, c)
 			out = append(out, c)
 		}
 	}
 	return out
 }
 
-// winner returns the group from which the next pick comes, and the standing that its nodes must have.
-func winner(groups []*group) (*group, Standing) {
-	for _, s := range []Standing{StandingUp, StandingUnknown} {
-		for _, g := range groups {
-			for _, e := range g.all {
-				if c := e.candidate(); c.Standing == s && e.reason(c) == "" {
-					return g, s
+// stage is what the next pick comes from.
+type stage struct {
+	pool  *pool
+	group *group
+	soft  bool
+	class class
+	found bool
+}
+
+// nextLocked returns the stage at which a pick finds a node now. The caller holds Table.mu.
+func (p *pool) nextLocked() stage {
+	for _, s := range []struct {
+		soft    bool
+		classes []class
+	}{{true, below}, {false, above}} {
+		for _, c := range s.classes {
+			for _, g := range p.groups {
+				for _, e := range g.ready.Load().list(c).nodes {
+					if e.reasonLocked(s.soft) == "" {
+						return stage{pool: p, group: g, soft: s.soft, class: c, found: true}
+					}
 				}
 			}
 		}
 	}
-	return nil, StandingUnknown
+	return stage{pool: p}
+}
+
+// judgeLocked says whether the next pick may return the node, and why. The caller holds Table.mu.
+func (s stage) judgeLocked(e *entry, c Candidate) (bool, string) {
+	if r := e.reasonLocked(false); r != "" {
+		return false, r
+	}
+	l := e.group.ready.Load().list(s.class)
+	panics := l.has(e) && (c.Standing == StandingEjected || c.Standing == StandingDown)
+	switch {
+	case !s.found:
+	case !l.has(e) && c.Standing == StandingUnknown:
+		return false, "not yet checked; taken only where no node that is up can be"
+	case !l.has(e) && c.Standing == StandingDown:
+		return false, "down"
+	case !l.has(e) && c.Standing == StandingEjected:
+		return false, "ejected for what requests have seen"
+	case !l.has(e) && c.Standing == StandingRefused:
+		return false, "it refused a connection just now; taken only where no other node can be"
+	case !l.has(e) && c.Overflow:
+		return false, "overflow: gets only what the others don't take"
+	case s.soft && e.reasonLocked(true) != "":
+		return false, e.reasonLocked(true)
+	case e.group != s.group && !s.pool.begins(e.group):
+		return false, s.group.first()
+	case panics:
+		return true, fmt.Sprintf("%s, but fewer than half of the tier's nodes are up: can be picked", c.Standing)
+	case s.soft && c.SlowStart:
+		return true, "can be picked; slow start: it gets a part of its share"
+	default:
+		return true, "can be picked"
+	}
+	return false, c.Standing.String()
+}
+
+// begins reports whether a part of the picks begins with the tier.
+func (p *pool) begins(g *group) bool {
+	shares := p.shares.Load()
+	if shares == nil {
+		return g.place == 0
+	}
+	before := 0.0
+	if g.place > 0 {
+		before = (*shares)[g.place-1]
+	}
+	return (*shares)[g.place] > before
+}
+
+// first says that the tier is tried before another.
+func (g *group) first() string {
+	if g.key.zone != "" {
+		return fmt.Sprintf("zone %s comes first", g.key.zone)
+	}
+	return fmt.Sprintf("region %s comes first", g.key.region)
 }
 
 func (e *entry) candidate() Candidate {
-	l := e.state.load()
+	st := e.state
+	l := st.load()
+	hard, _ := st.bounds()
+	c := (&judge{}).look(e)
 	return Candidate{
 		Node: e.node.Name, Region: e.node.Region, Zone: e.node.Zone, Address: e.node.Address,
-		Tier: e.group.place, Standing: l.Standing, Draining: l.Draining, InFlight: l.InFlight, Streams: l.Streams,
-		Weight: int(e.weight),
+		Tier: e.group.place, Standing: l.Standing, Draining: l.Draining, Overflow: e.overflow, InFlight: l.InFlight, Streams: l.Streams,
+		Weight: int(e.weight), Limit: int(hard), RIF: hundredths(c.rif), Hot: c.rif > max(leastTheta, e.group.tier.theta.load()),
+		Score: hundredths(c.score), SlowStart: st.slow.Load(),
 	}
 }
 
-// reason says what keeps the node from being picked whatever the others are, or nothing. The caller holds Table.mu.
-func (e *entry) reason(c Candidate) string {
+func hundredths(v float64) float64 { return math.Round(v*100) / 100 }
+
+// reasonLocked says what keeps the node from being picked whatever the others are, or nothing. The caller holds Table.mu.
+func (e *entry) reasonLocked(soft bool) string {
+	st := e.state
+	n, _ := st.out()
+	hard, below := st.bounds()
 	switch {
-	case e.state.cut.Load().done.Load():
+	case st.cut.Load().done.Load():
 		return "cut at the deadline of its drain"
-	case c.Draining:
-		return drainReason(e.state.drain)
-	case c.Standing == StandingDown:
-		return "down"
-	}
-	return e.reasonFull()
-}
-
-func (e *entry) reasonFull() string {
-	if n, _ := e.state.out(); e.maxInFlight != 0 && uint64(n) >= e.maxInFlight {
-		return fmt.Sprintf("full: %d in flight of at most %d", n, e.maxInFlight)
+	case st.flags.Load()&flagDraining != 0:
+		return drainReason(st.drain)
+	case hard != 0 && uint64(n) >= hard:
+		return fmt.Sprintf("full: %d in flight of at most %d", n, hard)
+	case soft && hard != 0 && uint64(n) >= below:
+		return fmt.Sprintf("above the pool's utilization: %d in flight of at most %d", n, hard)
+	case soft && st.busy.Load():
+		return "above the pool's utilization of its requests a second"
+	case soft && n > 0 && st.fresh.Load():
+		return "new: its first request is not answered yet"
 	}
 	return ""
 }

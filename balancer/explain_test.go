@@ -76,7 +76,7 @@ func TestACandidateIsReadableAsJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `[{"node":"a","region":"eu","address":"10.0.0.0:80","tier":0,"standing":"up","in_flight":0,"streams":0,"weight":1,"eligible":true,"reason":"can be picked"}]`
+	want := `[{"node":"a","region":"eu","address":"10.0.0.0:80","tier":0,"standing":"up","in_flight":0,"streams":0,"weight":1,"rif":0,"score":1,"eligible":true,"reason":"can be picked"}]`
 	if string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -24,6 +24,7 @@ type Lease struct {
 	cut      *cutSignal
 	route    *Route
 	began    int64  // Unix nanoseconds
+	seen     int64  // when it was answered, Unix nanoseconds; 0: not
 	slot     uint16 // of state.ages
 	stream   bool
 	answered bool
@@ -72,12 +73,13 @@ func (l *Lease) Done(now time.Time) {
 	l.entry = nil
 }
 
-// acquire counts a request in flight on the node and returns its lease. allowed are the flags that don't refuse it.
+// acquire counts a request in flight on the node and returns its lease. allowed are the flags that don't refuse it; soft holds it below
+// the pool's utilization and a node in slow start to one request until that is answered.
 //
 // The count is raised before flags and cut are read, and lowered again if they refuse. Apply raises the flag before
 // anybody reads the count for an acknowledgement. All are sequentially consistent, so either this sees the flag and no
 // lease is handed out, or the reader sees the count: an acknowledged zero can't be followed by a lease of an older pick.
-func (e *entry) acquire(now int64, route *Route, allowed uint32) (Lease, error) {
+func (e *entry) acquire(now int64, route *Route, allowed uint32, soft bool) (Lease, error) {
 	st := e.state
 	count := uint64(uint32(st.counts.Add(oneInFlight)))
 	c := st.cut.Load()
@@ -87,9 +89,9 @@ func (e *entry) acquire(now int64, route *Route, allowed uint32) (Lease, error) 
 		err = ErrGone
 	case flags != 0 || c.done.Load():
 		err = ErrCut
-	case e.maxInFlight != 0 && count > e.maxInFlight:
+	case st.isFull(count, soft):
 		err = ErrFull
-	case !e.rate.take(&st.arrival, now):
+	case !rateOf(st.interval.Load()).take(&st.arrival, now):
 		err = ErrFull
 	}
 	if err != nil {
@@ -106,15 +108,23 @@ func (e *entry) acquire(now int64, route *Route, allowed uint32) (Lease, error) 
 	return Lease{entry: e, cut: c, route: route, began: now, slot: st.ages.begin(ageClass(route.median()), now)}, nil
 }
 
+// isFull reports whether the node has no room for count requests in flight.
+func (st *state) isFull(count uint64, soft bool) bool {
+	hard, below := st.bounds()
+	if hard != 0 && (count > hard || soft && count > below) {
+		return true
+	}
+	return soft && (st.busy.Load() || count > 1 && st.fresh.Load())
+}
+
 // open reports whether acquire would let a request in, without counting it.
-func (e *entry) open(now int64) bool {
-	if e.state.flags.Load() != 0 || e.state.cut.Load().done.Load() {
+func (e *entry) open(now int64, soft bool) bool {
+	st := e.state
+	if st.flags.Load() != 0 || st.cut.Load().done.Load() || st.isFull(uint64(uint32(st.counts.Load()))+1, soft) {
 		return false
 	}
-	if e.maxInFlight != 0 && uint64(uint32(e.state.counts.Load())) >= e.maxInFlight {
-		return false
-	}
-	return e.rate.interval == 0 || e.rate.open(&e.state.arrival, now)
+	interval := st.interval.Load()
+	return interval == 0 || rateOf(interval).open(&st.arrival, now)
 }
 
 // Bind returns to the node of a session. A draining node is allowed until it is cut. The error is ErrGone, ErrDown,
@@ -127,5 +137,5 @@ func (t *Table) Bind(id topology.NodeID, now time.Time) (Lease, error) {
 	if Standing(e.state.standing.Load()) == StandingDown {
 		return Lease{}, ErrDown
 	}
-	return e.acquire(now.UnixNano(), nil, flagDraining)
+	return e.acquire(now.UnixNano(), nil, flagDraining, false)
 }

@@ -56,6 +56,6 @@ func lightest(nodes []*entry, w wish, round uint64) *entry {
 
 // lighter reports whether (in flight + 1) / weight is lower on e than on o.
 func (e *entry) lighter(o *entry) bool {
-	a, b := uint64(uint32(e.state.counts.Load())), uint64(uint32(o.state.counts.Load()))
-	return (a+1)*o.weight < (b+1)*e.weight
+	a, b := float64(uint32(e.state.counts.Load())), float64(uint32(o.state.counts.Load()))
+	return (a+1)*o.state.share.load() < (b+1)*e.state.share.load()
 }

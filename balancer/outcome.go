@@ -32,6 +32,10 @@ func (l *Lease) Answered(now time.Time, o Outcome) {
 	timed := l.slot != untimed
 	l.untime()
 	at := now.UnixNano()
+	l.seen = at
+	if o.Kind != ClientGone {
+		st.fresh.Store(false)
+	}
 	elapsed := min(max(float64(at-l.began), shortest), longest)
 	median := l.route.median()
 	if median == 0 {

@@ -18,7 +18,8 @@ type NoNodeError struct {
 	Pool topology.PoolID
 	// Total is how many nodes the pool has, 0 also for a pool that is not in the topology.
 	Total int
-	// Draining counts those that are drained, leaving or cut, before Down, Tried and Full.
+	// Draining counts those that are drained, leaving or cut, before Down, Tried and Full. Down counts the ejected ones and those that
+	// refuse connections, too.
 	Down, Draining, Full, Tried int
 }
 
@@ -42,24 +43,56 @@ func (e *NoNodeError) Error() string {
 	return fmt.Sprintf("no node of pool %s can be picked: of %d, %s", e.Pool, e.Total, strings.Join(parts, ", "))
 }
 
-// Pick takes a place on the node that suits the request best by the pool's policy, in the first region of Apply's order that has a
-// node which can be picked. A node can be picked if it stands up, is neither draining nor cut, is below its Capacity and is not
-// in Tried. Where there is none in any region, nodes not yet checked are taken, in the same way. The error is a *NoNodeError.
-// Pick takes no lock and does not allocate but for the error.
+// Pick takes a place on the node that suits the request best by the pool's policy. Tiers are tried in order: the edge's zone, the
+// rest of its region, then the regions of Apply's order; while the first has not room for all, a part of the picks begins with the
+// next, see load.room. A node can be picked if it is neither draining nor cut, is below its limits and is not in Tried. Looked for are,
+// each over all tiers:
+//
+//	nodes that are up and below the pool's utilization, then of those the overflow ones
+//	nodes that are up and below their limits, then the overflow ones
+//	nodes not yet checked
+//	nodes that refused a connection just now
+//	nodes of the fallback pool, in the same order
+//
+// Where fewer than half of a tier's nodes are up, more count as up: see pool.settle. The error is a *NoNodeError. Pick takes no lock
+// and does not allocate but for the error.
 func (t *Table) Pick(r Request) (Lease, error) {
-	groups := t.view.Load().groupsOf(r.Pool)
+	v := t.view.Load()
 	w := wish{tried: r.Tried, route: r.Route, now: r.Now.UnixNano(), rand: r.Rand, key: r.Key, hasKey: r.HasKey}
-	for _, g := range groups {
-		if l := g.pick(&g.ready.Load().up, w); l.entry != nil {
+	p := v.pools[r.Pool]
+	if p == nil {
+		return Lease{}, &NoNodeError{Pool: r.Pool}
+	}
+	if l := p.pick(w); l.entry != nil {
+		return l, nil
+	}
+	if other := v.pools[p.spec.FallbackPool]; other != nil {
+		if l := other.pick(w); l.entry != nil {
 			return l, nil
 		}
 	}
-	for _, g := range groups {
-		if l := g.pick(&g.ready.Load().unknown, w); l.entry != nil {
-			return l, nil
+	return Lease{}, noNode(r.Pool, p.groups, w)
+}
+
+// pick takes a place on a node of the pool; the zero lease where none can be picked.
+func (p *pool) pick(w wish) Lease {
+	w.hasKey = w.hasKey && p.spec.Policy.IsHashed()
+	first := p.first(&w)
+	for _, round := range [2]struct {
+		soft  bool
+		lists []class
+	}{{true, below}, {false, above}} {
+		w.soft = round.soft
+		for _, c := range round.lists {
+			for i := range p.groups {
+				g := p.tierAt(i, first)
+				if l := g.pick(g.ready.Load().list(c), w); l.entry != nil {
+					return l
+				}
+			}
 		}
 	}
-	return Lease{}, noNode(r.Pool, groups, w)
+	return Lease{}
 }
 
 // pick takes a place on one of the nodes; the zero lease where none can be picked.
@@ -72,14 +105,14 @@ func (g *group) pick(from *list, w wish) Lease {
 		if e == nil {
 			return Lease{}
 		}
-		if l, err := e.acquire(w.now, w.route, 0); err == nil {
+		if l, err := e.acquire(w.now, w.route, 0, w.soft); err == nil {
 			return l
 		}
 	}
 	for i := range from.nodes { // others were faster three times: take any
 		e := from.nodes[(draw(w.rand, 0, len(from.nodes))+i)%len(from.nodes)]
 		if w.allows(e) {
-			if l, err := e.acquire(w.now, w.route, 0); err == nil {
+			if l, err := e.acquire(w.now, w.route, 0, w.soft); err == nil {
 				return l
 			}
 		}
@@ -118,15 +151,20 @@ const (
 	obstacleFull
 )
 
+// isOut reports whether a node of that standing is left out.
+func isOut(s Standing) bool {
+	return s == StandingDown || s == StandingEjected || s == StandingRefused
+}
+
 func (e *entry) obstacle(w wish) obstacle {
 	switch {
 	case e.state.flags.Load() != 0 || e.state.cut.Load().done.Load():
 		return obstacleDraining
-	case Standing(e.state.standing.Load()) == StandingDown:
+	case isOut(Standing(e.state.standing.Load())):
 		return obstacleDown
 	case slices.Contains(w.tried, e.node.Name):
 		return obstacleTried
-	case !e.open(w.now):
+	case !e.open(w.now, false):
 		return obstacleFull
 	}
 	return obstacleNone

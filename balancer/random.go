@@ -27,7 +27,7 @@ func (random) choose(g *group, l *list, w wish, round uint64) *entry {
 		if weighted {
 			i = int(t.order[draw(w.rand, round*randomDraws+k, len(t.order))])
 		}
-		if e := from[i]; e != nil && (!weighted || l.has(e)) && w.allows(e) {
+		if e := from[i]; e != nil && (!weighted || l.has(e)) && w.allows(e) && e.takes(w.rand, k) {
 			return e
 		}
 	}

@@ -18,12 +18,12 @@ type rate struct {
 // callers of one process read one clock, a moment apart.
 const maxSkew = time.Second
 
-func newRate(perSecond float64) rate {
-	if perSecond <= 0 {
+// rateOf returns the rate of so many nanoseconds between two requests.
+func rateOf(interval int64) rate {
+	if interval <= 0 {
 		return rate{}
 	}
-	interval := max(1, int64(float64(time.Second)/perSecond))
-	burst := max(1, int64(perSecond/10))
+	burst := max(1, int64(time.Second)/interval/10)
 	return rate{interval: interval, tolerance: interval * (burst - 1)}
 }
 

@@ -11,7 +11,7 @@ import (
 
 func TestTheBurstIsATenthOfASecond(t *testing.T) {
 	for perSecond, want := range map[float64]int{0.5: 1, 1: 1, 10: 1, 20: 2, 1000: 100, 1e9: 1e8} {
-		r := newRate(perSecond)
+		r := rateOf(int64(1e9 / perSecond))
 		if got := int(r.tolerance/r.interval) + 1; got != want {
 			t.Errorf("%v a second: a burst of %d, want %d", perSecond, got, want)
 		}
@@ -19,7 +19,7 @@ func TestTheBurstIsATenthOfASecond(t *testing.T) {
 }
 
 func TestConcurrentTakersShareOneRate(t *testing.T) {
-	r := newRate(1000)
+	r := rateOf(int64(1e9 / 1000))
 	var word, taken atomic.Int64
 	var wg sync.WaitGroup
 	for range 4 {
@@ -40,7 +40,7 @@ func TestConcurrentTakersShareOneRate(t *testing.T) {
 func TestNoBoundIsNoBound(t *testing.T) {
 	var word atomic.Int64
 	for range 1000 {
-		if r := newRate(0); !r.take(&word, 0) || !r.open(&word, 0) {
+		if r := rateOf(0); !r.take(&word, 0) || !r.open(&word, 0) {
 			t.Fatal("refused")
 		}
 	}

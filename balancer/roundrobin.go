@@ -21,7 +21,7 @@ func (roundRobin) choose(g *group, l *list, w wish, round uint64) *entry {
 	}
 	for range min(maxTurns, 2*len(t.order)) {
 		turn := g.tier.turn.Add(1)
-		if e := t.nodes[t.order[turn%uint64(len(t.order))]]; e != nil && l.has(e) && w.allows(e) {
+		if e := t.nodes[t.order[turn%uint64(len(t.order))]]; e != nil && l.has(e) && w.allows(e) && e.takes(w.rand, turn) {
 			return e
 		}
 	}

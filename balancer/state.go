@@ -16,15 +16,25 @@ const (
 	StandingUnknown Standing = iota // not yet checked: picked only where no node that is up can be
 	StandingUp
 	StandingDown
+	// StandingEjected is for a node that requests have failed on too often: a ban. It is picked only where fewer than half of a tier
+	// are up.
+	StandingEjected
+	// StandingRefused is for a node that has just refused a connection: it is picked only where no other can be, and counts neither
+	// as up nor as down in what makes a tier's panic.
+	StandingRefused
 )
 
-// String returns "unknown", "up" or "down".
+// String returns "unknown", "up", "down", "ejected" or "refused".
 func (s Standing) String() string {
 	switch s {
 	case StandingUp:
 		return "up"
 	case StandingDown:
 		return "down"
+	case StandingEjected:
+		return "ejected"
+	case StandingRefused:
+		return "refused"
 	}
 	return "unknown"
 }
@@ -48,7 +58,13 @@ type state struct {
 	flags    atomic.Uint32             // flagDraining, flagGone
 	standing atomic.Uint32             // a Standing
 
-	share  number // weight over the mean weight of the tier
+	limits   atomic.Uint64 // requests in flight: low half at most, high half below the pool's utilization; 0: no bound
+	interval atomic.Int64  // nanoseconds between two requests at the full rate; 0: no bound
+	busy     atomic.Bool   // above the pool's utilization by its rate
+	fresh    atomic.Bool   // in slow start, and nothing is answered yet
+	slow     atomic.Bool   // in slow start
+
+	share  number // weight over the mean weight of the tier, in slow start a part of it
 	score  number // see latency; 1 at first
 	price  number // score^1.5
 	excess number // requests' worth of load that is not this edge's
@@ -60,6 +76,7 @@ type state struct {
 
 	speed speed
 	ages  ages
+	said  said
 
 	// Guarded by Table.mu.
 
@@ -68,6 +85,10 @@ type state struct {
 
 	tick          int
 	picksAt       [picksKept]uint32
+	inFlightAt    [3 * picksKept]uint32
+	since         int64   // when slow start began, Unix nanoseconds; 0: when it is up
+	others        usage   // what the other edges have out there
+	own           own     // what the node says of itself
 	value, oldest float64 // of the last tick
 
 	_ [64]byte // two nodes never share a cache line

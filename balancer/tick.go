@@ -27,10 +27,17 @@ const (
 func (t *Table) Tick(now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	last := t.now
+	t.now = now.UnixNano()
 	for _, p := range t.view.Load().pools {
 		for _, g := range p.groups {
-			g.tickLocked(now.UnixNano(), &t.scratch)
+			g.tickLocked(t)
+			g.tier.room.follow(g.load().room(), t.now-last)
 		}
+		p.shareLocked()
+	}
+	if t.now-t.settled >= int64(time.Second) || t.now < t.settled {
+		t.measureLocked()
 	}
 }
 
@@ -43,19 +50,25 @@ type scratch struct {
 type weightedSpeed struct{ value, weight float64 }
 
 // tickLocked works out what the tier's picks go by. The caller holds Table.mu.
-func (g *group) tickLocked(now int64, mem *scratch) {
+func (g *group) tickLocked(t *Table) {
 	for _, e := range g.all {
 		e.state.rollLocked()
+		e.shareOutLocked(t.now)
+		e.limitLocked(t.edges)
 	}
-	g.scoreLocked(now, mem)
-	g.loadLocked(mem)
+	g.endSlowStartLocked()
+	g.scoreLocked(t.now, &t.scratch)
+	g.loadLocked(t.now, &t.scratch)
 }
 
-// rollLocked moves the second over which picks are counted. The caller holds Table.mu.
+// rollLocked moves the seconds over which picks and requests in flight are watched. The caller holds Table.mu.
 func (st *state) rollLocked() {
-	st.tick = (st.tick + 1) % picksKept
-	st.picksBefore.Store(st.picksAt[st.tick])
-	st.picksAt[st.tick] = st.picks.Load()
+	inFlight, _ := st.out()
+	st.tick = (st.tick + 1) % len(st.inFlightAt)
+	st.inFlightAt[st.tick] = uint32(inFlight)
+	i := st.tick % picksKept
+	st.picksBefore.Store(st.picksAt[i])
+	st.picksAt[i] = st.picks.Load()
 }
 
 // scoreLocked publishes every node's score, the tier's medians, and by what nodes are drawn. The caller holds Table.mu.
@@ -121,7 +134,7 @@ func (g *group) mediansLocked(speeds []weightedSpeed, mem *scratch) float64 {
 }
 
 // loadLocked publishes from how many requests in flight on a node is hot. The caller holds Table.mu.
-func (g *group) loadLocked(mem *scratch) {
+func (g *group) loadLocked(now int64, mem *scratch) {
 	l := &g.ready.Load().up
 	rifs := mem.a[:0]
 	step := 1 + len(l.nodes)/mostLooked
@@ -131,6 +144,7 @@ func (g *group) loadLocked(mem *scratch) {
 		rifs = append(rifs, (float64(inFlight)+st.excess.load())/st.share.load())
 	}
 	mem.a = rifs
+	g.exceedLocked(now, quantile(rifs, 0.5))
 	g.tier.theta.store(quantile(rifs, hotQuantile))
 	g.tier.idle.Store(len(rifs) > 0 && quantile(rifs, 0.5) < 1)
 }

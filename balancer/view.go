@@ -19,15 +19,16 @@ type view struct {
 	draining map[topology.NodeID]*topology.Drain // nil for a node that is only Leaving
 }
 
-// pool is a pool as a snapshot has it.
+// pool is a pool as a snapshot has it. Immutable, but for its shares.
 type pool struct {
 	spec   *topology.Pool
 	route  *Route   // of requests whose route is not known
 	groups []*group // in the order in which they are tried
 	policy policy
+	shares atomic.Pointer[[]float64] // of the groups, each with all before it; nil: the first takes all
 }
 
-// group is the nodes of one pool in one region.
+// group is a tier of one pool: its nodes in the edge's own zone, in the rest of the edge's region, or in another region.
 type group struct {
 	key    tierKey
 	pool   *pool
@@ -44,6 +45,7 @@ type group struct {
 type tierKey struct {
 	pool   topology.PoolID
 	region topology.RegionID
+	zone   string // the edge's own, or nothing for all others
 }
 
 // tier is what is learned of a group. It is kept from one snapshot to the next.
@@ -61,34 +63,22 @@ type tier struct {
 	idle      atomic.Bool
 	sampler   atomic.Pointer[sampler]
 
-	built *built // guarded by Table.mu; nil: nothing yet
-}
+	// Guarded by Table.mu.
 
-// ready holds the nodes of a group that health, drains and cuts leave to be picked, so that a pick looks at no other.
-type ready struct{ up, unknown list }
-
-// list is nodes that can be picked alike, sorted by name. Immutable.
-type list struct {
-	nodes    []*entry
-	weight   int // sum of theirs
-	standing Standing
-}
-
-// has reports whether a node of the group is in the list.
-func (l *list) has(e *entry) bool {
-	return e.state.flags.Load() == 0 && Standing(e.state.standing.Load()) == l.standing
+	built *built // nil: nothing yet
+	room  damped // for new work: A in balancing's terms
 }
 
 // entry is one node as a snapshot has it, with what a pick needs of it worked out.
 type entry struct {
-	state       *state
-	weight      uint64
-	maxInFlight uint64 // 0: no bound
-	rate        rate
-	node        *topology.Node
-	group       *group
-	place       int           // in group.all
-	out         *atomic.Int64 // of the tier, where the policy bounds by it, else nil
+	state    *state
+	weight   uint64
+	share    float64 // weight over the mean weight of the group
+	overflow bool
+	node     *topology.Node
+	group    *group
+	place    int           // in group.all
+	out      *atomic.Int64 // of the tier, where the policy bounds by it, else nil
 }
 
 // compileLocked makes the view of a snapshot. The caller holds t.mu.
@@ -113,23 +103,18 @@ func (t *Table) compileLocked(s *topology.Snapshot, order []topology.RegionID) *
 		if old := t.view.Load(); old != nil && old.pools[spec.Name] != nil {
 			p.route = old.pools[spec.Name].route
 		}
-		p.addGroups(s.NodesOf(spec.Name), place, t.states, v.nodes)
+		t.addGroupsLocked(p, s.NodesOf(spec.Name), order, place, v.nodes)
 		for _, g := range p.groups {
 			if g.tier = t.tiers[g.key]; g.tier == nil {
 				g.tier = &tier{}
 			}
 			tiers[g.key] = g.tier
-			for _, e := range g.all {
-				e.state.share.store(float64(e.weight) * float64(len(g.all)) / float64(g.weight))
-			}
-			if spec.Policy.IsHashed() {
-				for _, e := range g.all {
-					e.out = &g.tier.out
-				}
-			}
+			g.enterLocked(t)
 			g.compile()
 			g.useLocked(g.tier.built)
 		}
+		p.settle()
+		p.shareLocked()
 		v.pools[spec.Name] = p
 	}
 	t.tiers = tiers
@@ -144,29 +129,43 @@ func (t *Table) compileLocked(s *topology.Snapshot, order []topology.RegionID) *
 	return v
 }
 
-// addGroups sorts a pool's nodes into regions and enters them into entries.
-func (p *pool) addGroups(nodes []*topology.Node, place map[topology.RegionID]int, states map[topology.NodeID]*state, entries map[topology.NodeID]*entry) {
+// addGroupsLocked sorts a pool's nodes into tiers and enters them into entries. The caller holds t.mu.
+func (t *Table) addGroupsLocked(p *pool, nodes []*topology.Node, order []topology.RegionID, place map[topology.RegionID]int, entries map[topology.NodeID]*entry) {
 	byKey := map[tierKey]*group{}
 	for _, n := range nodes {
-		key := tierKey{p.spec.Name, n.Region}
+		key := tierKey{pool: p.spec.Name, region: n.Region}
+		if t.zone != "" && n.Zone == t.zone && len(order) > 0 && n.Region == order[0] {
+			key.zone = t.zone
+		}
 		g := byKey[key]
 		if g == nil {
 			g = &group{key: key, pool: p, equal: true}
 			byKey[key] = g
 			p.groups = append(p.groups, g)
 		}
-		e := newEntry(n, states[n.Name], g)
-		e.place = len(g.all)
+		e := &entry{state: t.states[n.Name], weight: uint64(n.EffectiveWeight()), overflow: n.IsOverflow(), node: n, group: g, place: len(g.all)}
 		g.all = append(g.all, e)
 		g.weight += int(e.weight)
 		g.equal = g.equal && e.weight == g.all[0].weight
 		entries[n.Name] = e
 	}
 	slices.SortFunc(p.groups, func(a, b *group) int {
-		return cmp.Or(cmp.Compare(place[a.key.region], place[b.key.region]), cmp.Compare(a.key.region, b.key.region))
+		return cmp.Or(cmp.Compare(place[a.key.region], place[b.key.region]), cmp.Compare(a.key.region, b.key.region), -cmp.Compare(a.key.zone, b.key.zone))
 	})
 	for i, g := range p.groups {
 		g.place = i
+	}
+}
+
+// enterLocked takes over what the snapshot says of each node of the group. The caller holds t.mu.
+func (g *group) enterLocked(t *Table) {
+	for _, e := range g.all {
+		e.share = float64(e.weight) * float64(len(g.all)) / float64(g.weight)
+		if g.pool.spec.Policy.IsHashed() {
+			e.out = &g.tier.out
+		}
+		e.shareOutLocked(t.now)
+		e.limitLocked(t.edges)
 	}
 }
 
@@ -176,71 +175,4 @@ func (v *view) groupsOf(id topology.PoolID) []*group {
 		return p.groups
 	}
 	return nil
-}
-
-func newEntry(n *topology.Node, st *state, g *group) *entry {
-	return &entry{
-		state:       st,
-		weight:      uint64(n.EffectiveWeight()),
-		maxInFlight: uint64(max(0, n.Capacity.Connections)),
-		rate:        newRate(n.Capacity.RPS),
-		node:        n,
-		group:       g,
-	}
-}
-
-// compile makes the lists of ready nodes from all. The caller holds Table.mu.
-func (g *group) compile() {
-	r := &ready{up: list{standing: StandingUp}, unknown: list{standing: StandingUnknown}}
-	for _, e := range g.all {
-		if l := r.listOf(e); l != nil {
-			l.nodes = append(l.nodes, e)
-			l.weight += int(e.weight)
-		}
-	}
-	g.ready.Store(r)
-}
-
-// listOf returns the list that the node belongs into, or nil.
-func (r *ready) listOf(e *entry) *list {
-	for _, l := range []*list{&r.up, &r.unknown} {
-		if l.has(e) {
-			return l
-		}
-	}
-	return nil
-}
-
-// move puts a node whose standing has changed into the list where it belongs now. It copies lists instead of going
-// through all nodes, which at 10,000 would cost a hundred times as much. The caller holds Table.mu.
-func (g *group) move(e *entry) {
-	old := g.ready.Load()
-	next := &ready{up: old.up.without(e), unknown: old.unknown.without(e)}
-	if l := next.listOf(e); l != nil {
-		*l = l.with(e)
-	}
-	g.ready.Store(next)
-}
-
-func (l *list) search(e *entry) (int, bool) {
-	return slices.BinarySearchFunc(l.nodes, e, func(a, b *entry) int { return cmp.Compare(a.place, b.place) })
-}
-
-// without returns the list without the node; the list itself, which readers may hold, is not changed.
-func (l list) without(e *entry) list {
-	i, found := l.search(e)
-	if !found {
-		return l
-	}
-	l.nodes = slices.Concat(l.nodes[:i], l.nodes[i+1:])
-	l.weight -= int(e.weight)
-	return l
-}
-
-// with returns the list with the node, in its place; the list itself is not changed.
-func (l list) with(e *entry) list {
-	i, _ := l.search(e)
-	l.nodes = slices.Concat(l.nodes[:i], []*entry{e}, l.nodes[i:])
-	l.weight += int(e.weight)
-	return l
 }

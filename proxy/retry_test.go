@@ -128,8 +128,13 @@ func TestWithoutANodeTheAnswerIs503AndSaysWhy(t *testing.T) {
 		t.Errorf("no connection: got %d %q %v", status, body, header)
 	}
 	e.table.SetStanding("dead", balancer.StandingDown)
-	if status, body, _ = e.ask("GET", "/", ""); status != 503 || body != "no node of pool web can be picked: of 1, 1 is down\n" {
-		t.Errorf("down: got %d %q", status, body)
+	if status, body, _ = e.ask("GET", "/", ""); status != 503 || !strings.Contains(body, "no node could be reached") {
+		t.Errorf("down, and tried since there is no other: got %d %q", status, body)
+	}
+	e.set.Put(&topology.Drain{Name: "node/dead", Created: time.Now()})
+	e.apply()
+	if status, body, _ = e.ask("GET", "/", ""); status != 503 || body != "no node of pool web can be picked: of 1, 1 is draining\n" {
+		t.Errorf("drained: got %d %q", status, body)
 	}
 }
 

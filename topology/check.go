@@ -88,6 +88,12 @@ func (c *checker) integer(field string, v, low, high int) {
 	}
 }
 
+func (c *checker) ratio(field string, v, low, high float64) {
+	if v != 0 && !(v >= low && v <= high) {
+		c.mistake(field, "%v is out of bounds; want %v to %v", v, low, high)
+	}
+}
+
 // address checks ip:port of something that an edge connects to: never a name, so that no look-up is on a request's way.
 func (c *checker) address(field, s string) {
 	ap, err := netip.ParseAddrPort(s)

@@ -16,9 +16,14 @@ type Node struct {
 	Address string `json:"address"`
 	// Weight is the node's share relative to the others of its pool. Zero: 1. 1 to 1000.
 	Weight int `json:"weight,omitempty"`
-	// Capacity bounds what one edge sends to the node.
-	Capacity Capacity          `json:"capacity,omitzero"`
-	Labels   map[string]string `json:"labels,omitempty"`
+	// Capacity bounds what all edges together send to the node.
+	Capacity Capacity `json:"capacity,omitzero"`
+	// Target is from which part of its capacity on a node's share of new work shrinks, to nothing at the whole; what it doesn't take
+	// goes to the next zone or region. Zero: 0.8. 0.1 to 0.99.
+	Target float64 `json:"target,omitempty"`
+	// Labels are for people, but for role: with "overflow" the node gets only what the others of its pool don't take below their
+	// pool's utilization.
+	Labels map[string]string `json:"labels,omitempty"`
 
 	// The rest is written by a worker about itself, never by an operator.
 
@@ -30,9 +35,9 @@ type Node struct {
 	Live bool `json:"-"`
 }
 
-// Capacity bounds what one edge sends to a node. Zero fields don't bound.
+// Capacity bounds what all edges together send to a node; each keeps to its share. Zero fields don't bound.
 type Capacity struct {
-	// Connections is the most requests in flight at once.
+	// Connections is the most requests in flight at once. Below the number of edges each may still have one.
 	Connections int `json:"connections,omitempty"`
 	// RPS is the most requests a second.
 	RPS float64 `json:"rps,omitempty"`
@@ -53,6 +58,17 @@ func (n *Node) Key() Key { return Key{KindNode, string(n.Name)} }
 // EffectiveWeight returns the weight with its default.
 func (n *Node) EffectiveWeight() int { return max(1, n.Weight) }
 
+// EffectiveTarget returns Target with its default.
+func (n *Node) EffectiveTarget() float64 {
+	if n.Target == 0 {
+		return 0.8
+	}
+	return n.Target
+}
+
+// IsOverflow reports whether the node gets only what the others of its pool don't take.
+func (n *Node) IsOverflow() bool { return n.Labels["role"] == "overflow" }
+
 func (n *Node) check(c *checker) {
 	c.version(n.Version)
 	c.name("name", string(n.Name))
@@ -67,6 +83,7 @@ func (n *Node) check(c *checker) {
 	if r := n.Capacity.RPS; r != 0 && !(r >= 0.01 && r <= 1e9) {
 		c.mistake("capacity.rps", "%v is out of bounds; want 0.01 to 1e9", r)
 	}
+	c.ratio("target", n.Target, 0.1, 0.99)
 	c.labels("labels", n.Labels)
 	if l := n.Load; l != nil && !(l.InFlight >= 0 && l.Connections >= 0 && l.Sessions >= 0 && l.CPU >= 0 && l.CPU <= 1) {
 		c.mistake("load", "a figure is out of bounds; want counts from 0 and cpu in 0..1")

@@ -76,9 +76,7 @@ func (h Hash) check(c *checker, p Policy) {
 	default:
 		c.mistake("hash.by", "%q is not a place of a key; want header, cookie, address or query", clip(string(h.By)))
 	}
-	if h.Load != 0 && !(h.Load >= 1.05 && h.Load <= 10) {
-		c.mistake("hash.load", "%v is out of bounds; want 1.05 to 10", h.Load)
-	}
+	c.ratio("hash.load", h.Load, 1.05, 10)
 }
 
 // isToken reports whether s is a token of RFC 9110, section 5.6.2, of at most 128 bytes.

@@ -5,6 +5,7 @@ package topology
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestPoliciesAreHeldToTheirBounds(t *testing.T) {
@@ -23,6 +24,9 @@ func TestPoliciesAreHeldToTheirBounds(t *testing.T) {
 	f(Pool{Policy: PolicyRandom, Hash: Hash{By: HashByAddress}}, "hash")
 	nan := 0.0
 	nan /= nan
+	f(Pool{SlowStart: 1, Utilization: 0.05, FallbackPool: "A"}, "slow_start", "utilization", "fallback_pool")
+	f(Pool{SlowStart: Duration(2 * time.Hour), Utilization: nan, FallbackPool: "p"}, "slow_start", "utilization", "fallback_pool")
+	f(Pool{SlowStart: Duration(time.Millisecond), Utilization: 1, FallbackPool: "q"})
 	f(Pool{Policy: PolicyRing, Hash: Hash{Load: nan}}, "hash.load")
 }
 
@@ -32,5 +36,30 @@ func TestAHashesDefaults(t *testing.T) {
 	}
 	if got := (Hash{By: HashByQuery, Name: "q", Load: 2}).WithDefaults(); got != (Hash{By: HashByQuery, Name: "q", Load: 2}) {
 		t.Errorf("%+v", got)
+	}
+}
+
+func TestPoolsAndNodesHaveDefaults(t *testing.T) {
+	p, n := &Pool{}, &Node{}
+	if p.EffectiveSlowStart() != 30*time.Second || p.EffectiveUtilization() != 0.9 || n.EffectiveTarget() != 0.8 || n.IsOverflow() {
+		t.Error("a default is not what is documented")
+	}
+	p, n = &Pool{SlowStart: 1, Utilization: 0.5}, &Node{Target: 0.6, Labels: map[string]string{"role": "overflow"}}
+	if p.EffectiveSlowStart() != 1 || p.EffectiveUtilization() != 0.5 || n.EffectiveTarget() != 0.6 || !n.IsOverflow() {
+		t.Error("what is set is not in force")
+	}
+	checks(t, &Node{Name: "n", Pool: "p", Region: "r", Address: "10.0.0.7:80", Target: 1}, "target")
+}
+
+func TestAFallbackPoolMustBeThere(t *testing.T) {
+	set := Set{}
+	set.Put(&Pool{Name: "a", FallbackPool: "b"})
+	s, problems := Build(1, set)
+	if len(problems) != 1 || problems[0].Field != "fallback_pool" || s.Pool("a") != nil {
+		t.Errorf("%v", problems)
+	}
+	set.Put(&Pool{Name: "b", FallbackPool: "a"})
+	if s, problems = Build(1, set); len(problems) != 0 || s.Pool("a") == nil {
+		t.Errorf("%v", problems)
 	}
 }

@@ -32,6 +32,15 @@ type Pool struct {
 	Policy Policy `json:"policy,omitempty"`
 	// Hash says what maglev and ring know a request by.
 	Hash Hash `json:"hash,omitzero"`
+	// SlowStart is over what time a node that is new, or has come back, gets from a tenth of its share to the whole. At first it
+	// gets one request, and more once that is answered. Not for an edge's first topology, and not while most of the nodes are
+	// new; maglev and ring have none. Zero: 30s. 1ms, which is none, to 1h.
+	SlowStart Duration `json:"slow_start,omitempty"`
+	// Utilization is from which part of its capacity on a node takes only what has nowhere else to go. Zero: 0.9. 0.1 to 1.
+	Utilization float64 `json:"utilization,omitempty"`
+	// FallbackPool takes what no node of this pool can; its own fallback is not looked at. Empty: none. Then, while less than half of a
+	// region's nodes are up and the others can't make up for it, those that fail their checks are tried, too.
+	FallbackPool PoolID `json:"fallback_pool,omitempty"`
 	// UpstreamIdle is how long an edge keeps a connection to a node unused. A node that says less by Keep-Alive: timeout=N
 	// is believed. Zero: 4s, below the 5s after which common servers close theirs. 1ms to 1h. Longer saves connects.
 	UpstreamIdle Duration `json:"upstream_idle,omitempty"`
@@ -143,13 +152,36 @@ func (p *Pool) check(c *checker) {
 		c.mistake("policy", "%q is not a policy; want latency, least_request, random, weighted_round_robin, maglev or ring", clip(string(p.Policy)))
 	}
 	p.Hash.check(c, p.Policy)
+	c.duration("slow_start", p.SlowStart, time.Millisecond, time.Hour)
+	c.ratio("utilization", p.Utilization, 0.1, 1)
+	if p.FallbackPool != "" {
+		c.name("fallback_pool", string(p.FallbackPool))
+		if p.FallbackPool == p.Name {
+			c.mistake("fallback_pool", "a pool is not its own fallback")
+		}
+	}
 	c.duration("upstream_idle", p.UpstreamIdle, time.Millisecond, time.Hour)
 	p.HealthCheck.check(c)
 	c.integer("passive.consecutive_errors", p.Passive.ConsecutiveErrors, 1, 1000)
 	c.duration("passive.ban", p.Passive.Ban, 100*time.Millisecond, time.Hour)
 }
 
-func (p *Pool) refs(Set, *checker) {}
+func (p *Pool) refs(set Set, c *checker) {
+	if p.FallbackPool != "" {
+		c.ref(set, "fallback_pool", KindPool, string(p.FallbackPool))
+	}
+}
+
+// EffectiveSlowStart returns SlowStart with its default.
+func (p *Pool) EffectiveSlowStart() time.Duration { return p.SlowStart.Or(30 * time.Second) }
+
+// EffectiveUtilization returns Utilization with its default.
+func (p *Pool) EffectiveUtilization() float64 {
+	if p.Utilization == 0 {
+		return 0.9
+	}
+	return p.Utilization
+}
 
 // path checks an absolute path in the characters of RFC 3986, section 3.3, without dot segments.
 func (c *checker) path(field, s string) {

@@ -89,6 +89,7 @@ func newServer(cfg *config.Edge, again reread, stderr io.Writer) (_ *server, err
 			s.close()
 		}
 	}()
+	s.table.SetZone(cfg.Zone)
 	s.upkeep.init(s.table)
 	s.tracker = health.NewTracker(s.verdictChanged)
 	if s.access, err = openAccessLog(cfg.AccessLog, stderr); err != nil {

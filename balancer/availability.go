@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package balancer
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"meridian/topology"
+)
+
+// Availability is what a pool's nodes in one zone can take: what DNS and other edges go by. Figures are shares in steps of 5 %, and change
+// at most once a second, so that what is published under a lease doesn't change with each request.
+type Availability struct {
+	Pool   topology.PoolID   `json:"pool"`
+	Region topology.RegionID `json:"region"`
+	Zone   string            `json:"zone,omitempty"`
+	// Healthy is the share of the nodes' weight that can be picked.
+	Healthy float64 `json:"healthy"`
+	// Utilization is how much of their capacity is used, 0 if they have none; above 1 if more than that is.
+	Utilization float64 `json:"utilization"`
+	// A is the availability: the part of the new work meant for them that they should get. At least 0.05 while one can be picked.
+	A float64 `json:"a"`
+	// Target is from which utilization on A falls.
+	Target float64 `json:"target"`
+}
+
+// place is one pool's part of a zone.
+type place struct {
+	pool   topology.PoolID
+	region topology.RegionID
+	zone   string
+}
+
+const step = 0.05
+
+func quantised(v float64) float64 { return math.Round(math.Round(v/step)*step*100) / 100 }
+
+// Availability returns that of each pool in each zone, sorted by pool, region and zone. It is shared: don't change it. It is made by the
+// first Tick, and again at most once a second.
+func (t *Table) Availability() []Availability {
+	if a := t.availability.Load(); a != nil {
+		return *a
+	}
+	return nil
+}
+
+// measureLocked works the availability out anew. The caller holds t.mu.
+func (t *Table) measureLocked() {
+	loads := map[place]*load{}
+	for _, e := range t.view.Load().nodes {
+		at := place{e.node.Pool, e.node.Region, e.node.Zone}
+		if loads[at] == nil {
+			loads[at] = &load{}
+		}
+		loads[at].add(e)
+	}
+	since := t.now - t.settled
+	t.settled = t.now
+	measured := make(map[place]*damped, len(loads))
+	out := make([]Availability, 0, len(loads))
+	for at, l := range loads {
+		d := t.measured[at]
+		if d == nil {
+			d = &damped{}
+		}
+		room := l.room()
+		if d.follow(room, since); room == 0 {
+			*d = damped{known: true} // nothing is there: that is no matter of damping
+		}
+		measured[at] = d
+		a := Availability{Pool: at.pool, Region: at.region, Zone: at.zone, Utilization: quantised(l.utilization()), A: quantised(d.shown), Target: 0.8}
+		if l.all > 0 {
+			a.Healthy = quantised(l.up / l.all)
+		}
+		if l.full > 0 {
+			a.Target = quantised(l.goal / l.full)
+		}
+		if room > 0 {
+			a.A = max(a.A, step)
+		}
+		out = append(out, a)
+	}
+	t.measured = measured
+	slices.SortFunc(out, func(a, b Availability) int {
+		return cmp.Or(cmp.Compare(a.Pool, b.Pool), cmp.Compare(a.Region, b.Region), cmp.Compare(a.Zone, b.Zone))
+	})
+	t.availability.Store(&out)
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package balancer
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"meridian/topology"
+)
+
+// TierStats is how a tier of a pool stands: for metrics and for people.
+type TierStats struct {
+	Pool   topology.PoolID   `json:"pool"`
+	Policy topology.Policy   `json:"policy"`
+	Region topology.RegionID `json:"region"`
+	// Zone is the edge's own, empty for a tier of all other nodes of the region.
+	Zone string `json:"zone,omitempty"`
+	// Tier is its place in the order in which they are tried, from 0. Share is the part of the picks that begin with it, A what it has
+	// room for: see Availability, which is of all nodes of a zone.
+	Tier  int     `json:"tier"`
+	Share float64 `json:"share"`
+	A     float64 `json:"a"`
+	// Nodes is how many there are; of these Up can be picked as up, Overflow only get what others don't take, and so on.
+	Nodes     int `json:"nodes"`
+	Up        int `json:"up"`
+	Overflow  int `json:"overflow"`
+	Unknown   int `json:"unknown"`
+	Ejected   int `json:"ejected"`
+	Down      int `json:"down"`
+	Refused   int `json:"refused"`
+	SlowStart int `json:"slow_start"`
+	// Panic is 1 where bans are ignored because fewer than half are up, 2 where checks are, too.
+	Panic int `json:"panic"`
+	// InFlight is what this edge has out, Theta from how many in flight for each unit of weight a node is hot.
+	InFlight int     `json:"in_flight"`
+	Theta    float64 `json:"theta"`
+	// Speed is the median over the nodes of how slowly they answer, against the routes' medians; 0 before anything is known.
+	Speed float64 `json:"speed"`
+}
+
+// Stats returns how every tier of every pool stands, sorted by pool and tier.
+func (t *Table) Stats() []TierStats {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var out []TierStats
+	for _, p := range t.view.Load().pools {
+		for _, g := range p.groups {
+			out = append(out, g.statsLocked())
+		}
+	}
+	slices.SortFunc(out, func(a, b TierStats) int { return cmp.Or(cmp.Compare(a.Pool, b.Pool), cmp.Compare(a.Tier, b.Tier)) })
+	return out
+}
+
+// Tiers returns how the tiers of a pool stand, in the order in which they are tried.
+func (t *Table) Tiers(id topology.PoolID) []TierStats {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var out []TierStats
+	for _, g := range t.view.Load().groupsOf(id) {
+		out = append(out, g.statsLocked())
+	}
+	return out
+}
+
+// statsLocked returns how the tier stands. The caller holds Table.mu.
+func (g *group) statsLocked() TierStats {
+	r := g.ready.Load()
+	count := func(c class) int { return len(r.by[c].nodes) }
+	s := TierStats{
+		Pool: g.key.pool, Policy: g.pool.spec.Policy, Region: g.key.region, Zone: g.key.zone, Tier: g.place, A: 1,
+		Nodes: len(g.all), Up: len(r.up.nodes), Overflow: count(classOverflow), Unknown: count(classUnknown), Ejected: count(classEjected),
+		Down: count(classDown), Refused: count(classRefused), Panic: int(r.panic),
+		Theta: max(leastTheta, g.tier.theta.load()), Speed: g.tier.middle.load(),
+	}
+	if s.Policy == "" {
+		s.Policy = topology.PolicyLatency
+	}
+	if g.tier.room.known {
+		s.A = hundredths(g.tier.room.shown)
+	}
+	s.Share = hundredths(g.pool.shareOf(g.place))
+	for _, e := range g.all {
+		n, _ := e.state.out()
+		s.InFlight += n
+		if e.state.slow.Load() {
+			s.SlowStart++
+		}
+	}
+	return s
+}
+
+// shareOf returns the part of the picks that begin with a tier.
+func (p *pool) shareOf(tier int) float64 {
+	shares := p.shares.Load()
+	switch {
+	case shares == nil && tier == 0:
+		return 1
+	case shares == nil:
+		return 0
+	case tier == 0:
+		return (*shares)[0]
+	}
+	return (*shares)[tier] - (*shares)[tier-1]
+}
+
+// Sample is how slowly a node answers beside the others of its tier: what it may be ejected for.
+type Sample struct {
+	Node topology.NodeID
+	// Tier names the tier: samples of one tier have one median.
+	Tier string
+	// S is the node's, failures counted in; Median is the tier's and MAD the median of how far its nodes are from that. All are in
+	// medians of the routes.
+	S, Median, MAD float64
+	// Answers is how many samples the node has had since it was last taken for new.
+	Answers uint64
+}
+
+// Slowness returns a sample for each node of a pool that is picked as up and of which something is known, as of the last Tick.
+func (t *Table) Slowness(id topology.PoolID) []Sample {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var out []Sample
+	for _, g := range t.view.Load().groupsOf(id) {
+		name := string(g.key.region) + "/" + g.key.zone
+		for _, e := range g.ready.Load().up.nodes {
+			if n := e.state.speed.count.Load(); n > 0 {
+				out = append(out, Sample{
+					Node: e.node.Name, Tier: name, S: e.state.value, Median: g.tier.middle.load(), MAD: g.tier.deviation.load(), Answers: n,
+				})
+			}
+		}
+	}
+	return out
+}
+
+// Why says by what a lease's node was picked, as far as it can still be seen: for the record of one request.
+type Why struct {
+	Node  topology.NodeID `json:"node"`
+	Pool  topology.PoolID `json:"pool"` // another than was asked for if it is the fallback
+	Tier  int             `json:"tier"`
+	RIF   float64         `json:"rif"` // the lease itself counted
+	Score float64         `json:"score"`
+	Hot   bool            `json:"hot,omitempty"`
+	// Standing is that of the node now, SlowStart whether it is in it.
+	Standing  Standing      `json:"standing"`
+	SlowStart bool          `json:"slow_start,omitempty"`
+	Median    time.Duration `json:"median"` // of the route's time to the first byte
+}
+
+// Why returns by what the lease's node was picked. It is zero for the zero lease and after Done.
+func (l *Lease) Why() Why {
+	if l.entry == nil {
+		return Why{}
+	}
+	c := l.entry.candidate()
+	return Why{
+		Node: c.Node, Pool: l.entry.node.Pool, Tier: c.Tier, RIF: c.RIF, Score: c.Score, Hot: c.Hot,
+		Standing: c.Standing, SlowStart: c.SlowStart, Median: l.route.Median(),
+	}
+}
