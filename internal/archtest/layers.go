@@ -40,12 +40,13 @@ var Meridian = Rules{
 	Layers: map[string]Layer{
 		"topology": Nouns,
 
-		"balancer":      Decide,
-		"balancer/hash": Decide,
-		"config":        Decide,
-		"geo":           Decide,
-		"health":        Decide,
-		"mcp":           Decide,
+		"balancer":       Decide,
+		"balancer/hash":  Decide,
+		"balancer/queue": Decide,
+		"config":         Decide,
+		"geo":            Decide,
+		"health":         Decide,
+		"mcp":            Decide,
 
 		"admin":             Do,
 		"backend":           Do,
