@@ -124,6 +124,11 @@ func (e *entry) limitLocked(n edges) {
 			most = max(1, st.others.part(most, float64(st.leastPeakLocked()), st.others.inFlight, n))
 		}
 	}
+	if a := st.adapt.Load(); a != nil && a.limit > 0 {
+		if most == 0 || a.limit < most {
+			most = a.limit
+		}
+	}
 	if most == 0 {
 		st.limits.Store(0)
 	} else {
@@ -141,6 +146,21 @@ func (e *entry) limitLocked(n edges) {
 	}
 	st.interval.Store(max(1, int64(float64(time.Second)/rps)))
 	st.busy.Store(st.perSecond() >= use*rps)
+}
+
+// adaptLocked has the node's limit follow its answers, if the pool wants that. The caller holds Table.mu.
+func (e *entry) adaptLocked(now int64) {
+	st, bounds := e.state, e.group.pool.spec.Limit
+	a := st.adapt.Load()
+	switch {
+	case !bounds.Adaptive:
+		st.adapt.Store(nil)
+		return
+	case a == nil:
+		a = &adaptive{}
+		st.adapt.Store(a)
+	}
+	a.adaptLocked(now, st.peakLocked(0), bounds.WithDefaults())
 }
 
 // bounds returns the requests in flight that the node may have, and below its pool's utilization; 0 for no bound.

@@ -52,6 +52,9 @@ func (l *Lease) Answered(now time.Time, o Outcome) {
 		return
 	case o.Kind == OK:
 		l.route.learn(elapsed)
+		if a := st.adapt.Load(); a != nil {
+			a.learn(elapsed)
+		}
 		st.speed.learn(at, ratio, false, penaltyOf(median))
 	case ratio > st.score.load(): // a client that waited longer than the node commonly takes has seen something
 		st.speed.learn(at, ratio, false, penaltyOf(median))

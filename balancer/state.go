@@ -77,6 +77,7 @@ type state struct {
 	speed speed
 	ages  ages
 	said  said
+	adapt atomic.Pointer[adaptive] // nil where the pool's limit is not adaptive
 
 	// Guarded by Table.mu.
 

@@ -54,6 +54,7 @@ func (g *group) tickLocked(t *Table) {
 	for _, e := range g.all {
 		e.state.rollLocked()
 		e.shareOutLocked(t.now)
+		e.adaptLocked(t.now)
 		e.limitLocked(t.edges)
 	}
 	g.endSlowStartLocked()

@@ -92,3 +92,35 @@ func isToken(s string) bool {
 	}
 	return true
 }
+
+// Limit says how many requests may be in flight at a node of a pool, from each edge, besides the node's capacity.
+type Limit struct {
+	// Adaptive has each edge find every node's limit by itself, from how much slower it answers than it can. False: no limit but the
+	// capacity's.
+	Adaptive bool `json:"adaptive,omitempty"`
+	// Min and Max hold the limit. Zero: 3 and 1000. 1 to 100000, Min at most Max.
+	Min int `json:"min,omitempty"`
+	Max int `json:"max,omitempty"`
+}
+
+// WithDefaults returns l with every zero field replaced by its default.
+func (l Limit) WithDefaults() Limit {
+	if l.Max == 0 {
+		l.Max = max(1000, l.Min)
+	}
+	if l.Min == 0 {
+		l.Min = min(3, l.Max)
+	}
+	return l
+}
+
+func (l Limit) check(c *checker) {
+	if l != (Limit{}) && !l.Adaptive {
+		c.mistake("limit", "its bounds do nothing without adaptive: true; a fixed limit is a node's capacity.connections")
+	}
+	c.integer("limit.min", l.Min, 1, 100_000)
+	c.integer("limit.max", l.Max, 1, 100_000)
+	if d := l.WithDefaults(); d.Min > d.Max {
+		c.mistake("limit.min", "%d is above max, which is %d", d.Min, d.Max)
+	}
+}

@@ -24,6 +24,11 @@ func TestPoliciesAreHeldToTheirBounds(t *testing.T) {
 	f(Pool{Policy: PolicyRandom, Hash: Hash{By: HashByAddress}}, "hash")
 	nan := 0.0
 	nan /= nan
+	f(Pool{Limit: Limit{Adaptive: true, Min: 5, Max: 5}})
+	f(Pool{Limit: Limit{Adaptive: true, Min: 2000}})
+	f(Pool{Limit: Limit{Min: 5}}, "limit")
+	f(Pool{Limit: Limit{Adaptive: true, Min: 6, Max: 5}}, "limit.min")
+	f(Pool{Limit: Limit{Adaptive: true, Min: -1, Max: 100_001}}, "limit.min", "limit.max")
 	f(Pool{SlowStart: 1, Utilization: 0.05, FallbackPool: "A"}, "slow_start", "utilization", "fallback_pool")
 	f(Pool{SlowStart: Duration(2 * time.Hour), Utilization: nan, FallbackPool: "p"}, "slow_start", "utilization", "fallback_pool")
 	f(Pool{SlowStart: Duration(time.Millisecond), Utilization: 1, FallbackPool: "q"})
@@ -47,6 +52,9 @@ func TestPoolsAndNodesHaveDefaults(t *testing.T) {
 	p, n = &Pool{SlowStart: 1, Utilization: 0.5}, &Node{Target: 0.6, Labels: map[string]string{"role": "overflow"}}
 	if p.EffectiveSlowStart() != 1 || p.EffectiveUtilization() != 0.5 || n.EffectiveTarget() != 0.6 || !n.IsOverflow() {
 		t.Error("what is set is not in force")
+	}
+	if got := (Limit{}).WithDefaults(); got.Min != 3 || got.Max != 1000 {
+		t.Errorf("%+v", got)
 	}
 	checks(t, &Node{Name: "n", Pool: "p", Region: "r", Address: "10.0.0.7:80", Target: 1}, "target")
 }

@@ -38,6 +38,8 @@ type Pool struct {
 	SlowStart Duration `json:"slow_start,omitempty"`
 	// Utilization is from which part of its capacity on a node takes only what has nowhere else to go. Zero: 0.9. 0.1 to 1.
 	Utilization float64 `json:"utilization,omitempty"`
+	// Limit bounds the requests in flight at each node by how fast it answers.
+	Limit Limit `json:"limit,omitzero"`
 	// FallbackPool takes what no node of this pool can; its own fallback is not looked at. Empty: none. Then, while less than half of a
 	// region's nodes are up and the others can't make up for it, those that fail their checks are tried, too.
 	FallbackPool PoolID `json:"fallback_pool,omitempty"`
@@ -154,6 +156,7 @@ func (p *Pool) check(c *checker) {
 	p.Hash.check(c, p.Policy)
 	c.duration("slow_start", p.SlowStart, time.Millisecond, time.Hour)
 	c.ratio("utilization", p.Utilization, 0.1, 1)
+	p.Limit.check(c)
 	if p.FallbackPool != "" {
 		c.name("fallback_pool", string(p.FallbackPool))
 		if p.FallbackPool == p.Name {
