@@ -10,21 +10,8 @@ import (
 	"meridian/topology"
 )
 
-// Availability is what a pool's nodes in one zone can take: what DNS and other edges go by. Figures are shares in steps of 5 %, and change
-// at most once a second, so that what is published under a lease doesn't change with each request.
-type Availability struct {
-	Pool   topology.PoolID   `json:"pool"`
-	Region topology.RegionID `json:"region"`
-	Zone   string            `json:"zone,omitempty"`
-	// Healthy is the share of the nodes' weight that can be picked.
-	Healthy float64 `json:"healthy"`
-	// Utilization is how much of their capacity is used, 0 if they have none; above 1 if more than that is.
-	Utilization float64 `json:"utilization"`
-	// A is the availability: the part of the new work meant for them that they should get. At least 0.05 while one can be picked.
-	A float64 `json:"a"`
-	// Target is from which utilization on A falls.
-	Target float64 `json:"target"`
-}
+// Availability is what a pool's nodes in one zone can take.
+type Availability = topology.Availability
 
 // place is one pool's part of a zone.
 type place struct {

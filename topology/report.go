@@ -30,6 +30,10 @@ type Report struct {
 	Edges map[EdgeID]string `json:"edges,omitempty"`
 	// Acks are the edge's words on the drains that it knows of.
 	Acks []Ack `json:"acks,omitempty"`
+	// Availability is what the nodes of the edge's own region can take, by pool and zone.
+	Availability []Availability `json:"availability,omitempty"`
+	// Usage is what the edge has out at nodes that have a capacity; nothing at the others.
+	Usage map[NodeID]Usage `json:"usage,omitempty"`
 }
 
 // Ack returns the edge's word on the drain of a node, or nil. A nil report has none.
@@ -104,6 +108,7 @@ func (r *Report) check(c *checker, prefix string) {
 		c.name(prefix+"edges", string(id))
 		c.text(prefix+"edges", r.Edges[id], maxReasonBytes)
 	}
+	r.checkUsage(c, prefix)
 	for _, a := range r.Acks {
 		c.name(prefix+"acks", string(a.Node))
 		if a.InFlight < 0 || a.Streams < 0 || a.Sessions < 0 || a.Cut < 0 {

@@ -43,6 +43,7 @@ type fleet struct {
 
 	// arrivals says when this edge first saw another region's node at its address. It belongs to run's goroutine.
 	arrivals map[topology.NodeID]arrival
+	usage    usage // run's, too
 
 	mu      sync.Mutex // guards reports
 	reports map[topology.EdgeID]*topology.Report
@@ -134,6 +135,7 @@ func (f *fleet) look() {
 	o := &outlook{snapshot: snap, regions: map[regionPool]regionOutlook{}}
 	o.edges = f.views(snap)
 	f.followReports(snap, o.edges, time.Now())
+	f.followUsage(o.edges)
 	o.report = f.ownReport(snap)
 	for i, e := range o.edges {
 		if e.Edge.Name == f.self.Name {
@@ -284,6 +286,7 @@ func (f *fleet) ownReport(snap *topology.Snapshot) *topology.Report {
 		}
 	}
 	accuse(r, f.tracker.All())
+	r.Availability, r.Usage = f.ownUsage(snap, time.Now())
 	if acks := f.acks(); len(acks) > 0 {
 		r.Acks = acks[:min(len(acks), maxReportedAcks)]
 	}
