@@ -102,7 +102,7 @@ func responseFate(name string) fate {
 	}
 	switch string(buf[:n]) {
 	case "connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authentication-info", "te", "trailer",
-		"transfer-encoding", "upgrade", "content-length":
+		"transfer-encoding", "upgrade", "content-length", loadField, loadField + "-bin":
 		return drop
 	case "content-type", "content-encoding", "set-cookie", "mcp-session-id", "cache-control":
 		return trusted // a Connection field that names them is not obeyed

@@ -79,6 +79,9 @@ func (r *relay) answered(status int, h exchange.Header) {
 		}
 	}
 	r.lease.Answered(time.Now(), o)
+	if load := h.Get(loadField); load != "" {
+		r.lease.Report(loadOf(load))
+	}
 }
 
 // unanswered tells the balancer, and health, of a try that the node has failed.
