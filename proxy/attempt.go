@@ -54,8 +54,13 @@ func (r *relay) balance() {
 			return
 		}
 		lease, err := r.pick(at)
+		if err != nil && r.nTried == 0 {
+			lease, err = r.await(err, giveUp)
+		}
 		if err != nil {
-			if r.nTried > 0 {
+			if gone, cut := r.ending(); gone || cut {
+				r.leftWaiting(gone)
+			} else if r.nTried > 0 {
 				r.fail(last)
 			} else {
 				r.noNode(err)

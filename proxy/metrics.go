@@ -12,6 +12,7 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 
 	"meridian/balancer"
+	"meridian/balancer/queue"
 	"meridian/topology"
 )
 
@@ -39,6 +40,8 @@ type poolMetrics struct {
 	budget         balancer.Budget
 	aborted        *metrics.Counter
 	edgeErrors     *metrics.Counter
+	queueRefused   *metrics.Counter
+	queue          atomic.Pointer[queue.Queue] // nil: none has waited yet
 }
 
 func newMetrics(set *metrics.Set, s *Server) *proxyMetrics {
@@ -102,10 +105,12 @@ func (m *proxyMetrics) newPool(id topology.PoolID) *poolMetrics {
 		retries:        m.set.GetOrCreateCounter(fmt.Sprintf("meridian_http_retries_total{pool=%q}", id)),
 		staleRetries:   m.set.GetOrCreateCounter(fmt.Sprintf("meridian_http_stale_retries_total{pool=%q}", id)),
 		retriesRefused: m.set.GetOrCreateCounter(fmt.Sprintf("meridian_http_retries_refused_total{pool=%q}", id)),
+		queueRefused:   m.set.GetOrCreateCounter(fmt.Sprintf("meridian_http_queue_refused_total{pool=%q}", id)),
 		aborted:        m.set.GetOrCreateCounter(fmt.Sprintf("meridian_http_aborted_total{pool=%q}", id)),
 		edgeErrors:     m.set.GetOrCreateCounter(fmt.Sprintf("meridian_http_own_answers_total{pool=%q}", id)),
 	}
 	m.set.GetOrCreateGauge(fmt.Sprintf("meridian_http_retrying{pool=%q}", id), func() float64 { return float64(p.budget.Retrying()) })
+	m.set.GetOrCreateGauge(fmt.Sprintf("meridian_http_queued{pool=%q}", id), func() float64 { return p.queued() })
 	for i := range p.classes {
 		class := "none"
 		if i > 0 {

@@ -218,6 +218,7 @@ func (r *relay) endLease() {
 	}
 	r.s.relays.remove(r)
 	r.lease.Done(time.Now())
+	r.metrics.placeFree()
 	r.node = nil
 }
 

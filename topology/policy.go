@@ -2,7 +2,10 @@
 
 package topology
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // Policy is how a pool's nodes are chosen among.
 type Policy string
@@ -122,5 +125,28 @@ func (l Limit) check(c *checker) {
 	c.integer("limit.max", l.Max, 1, 100_000)
 	if d := l.WithDefaults(); d.Min > d.Max {
 		c.mistake("limit.min", "%d is above max, which is %d", d.Min, d.Max)
+	}
+}
+
+// Queue is where requests wait while all nodes of a pool are full.
+type Queue struct {
+	// Size is how many may wait at each edge; beyond it 503. Zero: none waits. 1 to 100000.
+	Size int `json:"size,omitempty"`
+	// Timeout is how long one may wait, at most the route's timeouts.first_byte; then 503. Who could not have a place in time, by the pace
+	// at which places come free, gets it at once. Zero: 1s. 1ms to 1h.
+	Timeout Duration `json:"timeout,omitempty"`
+}
+
+// WithDefaults returns q with every zero field replaced by its default, which is no queue for Size.
+func (q Queue) WithDefaults() Queue {
+	q.Timeout = Duration(q.Timeout.Or(time.Second))
+	return q
+}
+
+func (q Queue) check(c *checker) {
+	c.integer("queue.size", q.Size, 1, 100_000)
+	c.duration("queue.timeout", q.Timeout, time.Millisecond, time.Hour)
+	if q.Size == 0 && q.Timeout != 0 {
+		c.mistake("queue.size", "nobody waits; set it or remove queue")
 	}
 }

@@ -25,6 +25,9 @@ func TestPoliciesAreHeldToTheirBounds(t *testing.T) {
 	nan := 0.0
 	nan /= nan
 	f(Pool{Limit: Limit{Adaptive: true, Min: 5, Max: 5}})
+	f(Pool{Queue: Queue{Size: 1, Timeout: Duration(time.Millisecond)}})
+	f(Pool{Queue: Queue{Timeout: Duration(time.Second)}}, "queue.size")
+	f(Pool{Queue: Queue{Size: 100_001, Timeout: 1}}, "queue.size", "queue.timeout")
 	f(Pool{Limit: Limit{Adaptive: true, Min: 2000}})
 	f(Pool{Limit: Limit{Min: 5}}, "limit")
 	f(Pool{Limit: Limit{Adaptive: true, Min: 6, Max: 5}}, "limit.min")
@@ -54,6 +57,9 @@ func TestPoolsAndNodesHaveDefaults(t *testing.T) {
 		t.Error("what is set is not in force")
 	}
 	if got := (Limit{}).WithDefaults(); got.Min != 3 || got.Max != 1000 {
+		t.Errorf("%+v", got)
+	}
+	if got := (Queue{}).WithDefaults(); got.Size != 0 || got.Timeout != Duration(time.Second) {
 		t.Errorf("%+v", got)
 	}
 	checks(t, &Node{Name: "n", Pool: "p", Region: "r", Address: "10.0.0.7:80", Target: 1}, "target")

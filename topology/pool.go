@@ -40,6 +40,8 @@ type Pool struct {
 	Utilization float64 `json:"utilization,omitempty"`
 	// Limit bounds the requests in flight at each node by how fast it answers.
 	Limit Limit `json:"limit,omitzero"`
+	// Queue is where requests wait while all nodes are full.
+	Queue Queue `json:"queue,omitzero"`
 	// FallbackPool takes what no node of this pool can; its own fallback is not looked at. Empty: none. Then, while less than half of a
 	// region's nodes are up and the others can't make up for it, those that fail their checks are tried, too.
 	FallbackPool PoolID `json:"fallback_pool,omitempty"`
@@ -157,6 +159,7 @@ func (p *Pool) check(c *checker) {
 	c.duration("slow_start", p.SlowStart, time.Millisecond, time.Hour)
 	c.ratio("utilization", p.Utilization, 0.1, 1)
 	p.Limit.check(c)
+	p.Queue.check(c)
 	if p.FallbackPool != "" {
 		c.name("fallback_pool", string(p.FallbackPool))
 		if p.FallbackPool == p.Name {
