@@ -5,6 +5,7 @@ package admin
 import (
 	"net/netip"
 
+	"meridian/balancer"
 	"meridian/topology"
 )
 
@@ -55,7 +56,10 @@ type HTTPExplanation struct {
 	Pool     topology.PoolID   `json:"pool,omitempty"`
 	Node     topology.NodeID   `json:"node,omitempty"` // what a request made now would get
 	Why      string            `json:"why"`
-	Nodes    []NodeExplanation `json:"nodes"`
+	// Policy is that by which a node of a tier is chosen, Tiers the pool's in the order in which they are tried.
+	Policy topology.Policy      `json:"policy,omitempty"`
+	Tiers  []balancer.TierStats `json:"tiers,omitempty"`
+	Nodes  []NodeExplanation    `json:"nodes"`
 }
 
 // NodeExplanation is one node that was considered.
@@ -67,7 +71,14 @@ type NodeExplanation struct {
 	InFlight int               `json:"in_flight"`
 	Streams  int               `json:"streams"`
 	Weight   int               `json:"weight"`
-	Eligible bool              `json:"eligible"`
-	Chosen   bool              `json:"chosen"`
-	Reason   string            `json:"reason"`
+	// Limit is the most requests in flight from this edge, 0 for no bound; RIF what is in flight for each unit of weight, Hot that it is more
+	// than on most of the tier; Score how slowly the node answers against the routes' medians.
+	Limit     int     `json:"limit,omitempty"`
+	RIF       float64 `json:"rif"`
+	Hot       bool    `json:"hot,omitempty"`
+	Score     float64 `json:"score"`
+	SlowStart bool    `json:"slow_start,omitempty"`
+	Eligible  bool    `json:"eligible"`
+	Chosen    bool    `json:"chosen"`
+	Reason    string  `json:"reason"`
 }

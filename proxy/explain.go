@@ -19,6 +19,7 @@ type Explanation struct {
 	Route      topology.RouteID     `json:"route,omitempty"`
 	Pool       topology.PoolID      `json:"pool,omitempty"`
 	Why        string               `json:"why"`
+	Tiers      []balancer.TierStats `json:"tiers,omitempty"`
 	Candidates []balancer.Candidate `json:"candidates,omitempty"`
 	// Chosen is a node that the pick returned just now. Picks draw lots: the next one may return another.
 	Chosen topology.NodeID `json:"chosen,omitempty"`
@@ -36,8 +37,9 @@ func (s *Server) Explain(method, host, path string) Explanation {
 	}
 	e.Route, e.Pool = route.Name, route.Pool
 	e.Why = routeReason(route, hostKey(host))
+	e.Tiers = s.cfg.Table.Tiers(route.Pool)
 	e.Candidates = s.cfg.Table.Explain(route.Pool)
-	lease, err := s.cfg.Table.Pick(balancer.Request{Pool: route.Pool, Now: time.Now(), Rand: rand.Uint64()})
+	lease, err := s.cfg.Table.Pick(balancer.Request{Pool: route.Pool, Route: s.cfg.Table.Route(route.Name), Now: time.Now(), Rand: rand.Uint64()})
 	if err != nil {
 		e.Why += "; " + err.Error() + ": 503"
 		return e

@@ -104,6 +104,7 @@ func printHTTP(p *printer, x admin.HTTPExplanation) {
 		p.row(string(n.Node), string(n.Region), fmt.Sprint(n.Tier), n.Health, fmt.Sprint(n.InFlight), fmt.Sprint(n.Streams),
 			fmt.Sprint(n.Weight), yes(n.Eligible), yes(n.Chosen), n.Reason)
 	}
+	printTiers(p, x)
 }
 
 func yes(b bool) string {

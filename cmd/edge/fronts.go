@@ -119,7 +119,10 @@ func (s *server) explainHTTP(method string, u *url.URL) (admin.HTTPExplanation, 
 	e := s.proxy.Explain(method, u.Host, path)
 	x := admin.HTTPExplanation{
 		Method: method, Host: u.Host, Path: path, Edge: s.cfg.Name, Route: e.Route, Pool: e.Pool, Node: e.Chosen, Why: e.Why,
-		Nodes: []admin.NodeExplanation{},
+		Tiers: e.Tiers, Nodes: []admin.NodeExplanation{},
+	}
+	if len(e.Tiers) > 0 {
+		x.Policy = e.Tiers[0].Policy
 	}
 	if snap := s.store.Load(); snap != nil {
 		x.Revision = snap.Revision
@@ -127,7 +130,7 @@ func (s *server) explainHTTP(method string, u *url.URL) (admin.HTTPExplanation, 
 	for _, c := range e.Candidates {
 		x.Nodes = append(x.Nodes, admin.NodeExplanation{
 			Node: c.Node, Region: c.Region, Tier: c.Tier, Health: c.Standing.String(), InFlight: c.InFlight, Streams: c.Streams,
-			Weight: c.Weight, Eligible: c.Eligible, Chosen: c.Node == e.Chosen, Reason: c.Reason,
+			Weight: c.Weight, Limit: c.Limit, RIF: c.RIF, Hot: c.Hot, Score: c.Score, SlowStart: c.SlowStart, Eligible: c.Eligible, Chosen: c.Node == e.Chosen, Reason: c.Reason,
 		})
 	}
 	return x, nil
@@ -163,5 +166,6 @@ func truth(b bool) float64 {
 func (s *server) writeMetrics(w io.Writer) {
 	s.metrics.WritePrometheus(w)
 	s.source.writeMetrics(w)
+	writeTiers(w, s.table.Stats())
 	metrics.WriteProcessMetrics(w)
 }
