@@ -31,9 +31,8 @@ type latency struct{}
 const (
 	hotQuantile = 0.84 // 2^-¼, Prequal's
 	leastTheta  = 2
-	// From the simulation in this package's tests: the least exponents and ratio that hold all of its bounds.
-	muchSlower   = 1.9
-	costExponent = 1.5
+	// From the simulation in this package's tests: with the exponents of cost and draws, the least that holds all of its bounds.
+	muchSlower = 1.9
 	// latencyDraws is how often a pick draws before it scans.
 	latencyDraws = 12
 )
@@ -159,5 +158,5 @@ func (n *number) store(v float64) { n.bits.Store(math.Float32bits(float32(v))) }
 // rate publishes a node's score.
 func (st *state) rate(score float64) {
 	st.score.store(score)
-	st.price.store(math.Pow(score, costExponent))
+	st.price.store(score * math.Sqrt(score)) // score^1.5
 }
