@@ -53,9 +53,7 @@ func (t *Table) measureLocked() {
 			d = &damped{}
 		}
 		room := l.room()
-		if d.follow(room, since); room == 0 {
-			*d = damped{known: true} // nothing is there: that is no matter of damping
-		}
+		d.follow(room, since)
 		measured[at] = d
 		a := Availability{Pool: at.pool, Region: at.region, Zone: at.zone, Utilization: quantised(l.utilization()), A: quantised(d.shown), Target: 0.8}
 		if l.all > 0 {

@@ -4,6 +4,7 @@ package balancer
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"meridian/topology"
@@ -142,7 +143,8 @@ func (e *entry) limitLocked(n edges) {
 	}
 	rps := c.RPS
 	if n > 0 {
-		rps = max(c.RPS/float64(n+1)/10, st.others.part(rps, st.perSecond(), st.others.perSecond, n))
+		own := float64(slices.Min(st.rateAt[:]))
+		rps = max(c.RPS/float64(n+1)/10, st.others.part(rps, own, st.others.perSecond, n))
 	}
 	st.interval.Store(max(1, int64(float64(time.Second)/rps)))
 	st.busy.Store(st.perSecond() >= use*rps)

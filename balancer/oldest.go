@@ -30,7 +30,11 @@ type ages struct {
 	classes [ageClasses]atomic.Pointer[[ageSlots]atomic.Uint64]
 }
 
+// ageClass returns the class of a route by its median. One of which nothing is known yet is taken for slow: nothing on it is late.
 func ageClass(median float64) int {
+	if median == 0 {
+		median = float64(time.Second)
+	}
 	return min(ageClasses-1, bits.Len64(uint64(max(0, median))/uint64(agePerClass*2)))
 }
 
@@ -66,9 +70,9 @@ func (a *ages) end(slot uint16) {
 	}
 }
 
-// oldest returns the age of the oldest request that waits, in medians of its class, or 0.
-func (a *ages) oldest(now int64) float64 {
-	worst := 0.0
+// oldest returns the age of the oldest request that waits, in medians of its class and in nanoseconds, or zeros. Of several classes it is the
+// one of most medians.
+func (a *ages) oldest(now int64) (medians, age float64) {
 	for c := range a.classes {
 		slots := a.classes[c].Load()
 		if slots == nil {
@@ -81,8 +85,10 @@ func (a *ages) oldest(now int64) float64 {
 			}
 		}
 		if began != 1<<64-1 {
-			worst = max(worst, float64(now-int64(began<<timeShift))/medianOf(c))
+			if d := float64(now - int64(began<<timeShift)); d/medianOf(c) > medians {
+				medians, age = d/medianOf(c), d
+			}
 		}
 	}
-	return worst
+	return medians, age
 }

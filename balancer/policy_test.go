@@ -331,7 +331,7 @@ func TestNoPolicyAllocates(t *testing.T) {
 
 func BenchmarkPolicies(b *testing.B) {
 	for _, p := range allPolicies {
-		for _, n := range []int{3, 10, 100, 1000, 10_000} {
+		for _, n := range []int{3, 10, 32, 100, 1000, 10_000} {
 			tab := policied(b, p, n, equalWeights)
 			for _, workers := range []int{1, 8} {
 				b.Run(fmt.Sprintf("%s/%d/goroutines-%d", p, n, workers), func(b *testing.B) {

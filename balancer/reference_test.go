@@ -122,9 +122,10 @@ func (r *reference) panics() map[int]int {
 	return level
 }
 
-// best returns those of the open nodes that a pick may return: the best of up to four; of more, all that are not worse than all others but
-// one, since two distinct ones are looked at.
+// best returns those of the open nodes that a pick may return: where all are looked at, the best; of more all that are not worse than all
+// others but one, since two distinct ones are looked at.
 func (r *reference) best(open []refNode, all int) []topology.NodeID {
+	scans := all <= 4 || r.policy == topology.PolicyLatency // which scans more than this test has
 	var out []topology.NodeID
 	for _, n := range open {
 		beaten := 0
@@ -133,7 +134,7 @@ func (r *reference) best(open []refNode, all int) []topology.NodeID {
 				beaten++
 			}
 		}
-		if all <= 4 && beaten == 0 || all > 4 && (beaten < len(open)-1 || len(open) == 1) {
+		if scans && beaten == 0 || !scans && (beaten < len(open)-1 || len(open) == 1) {
 			out = append(out, n.name)
 		}
 	}

@@ -9,16 +9,20 @@ import (
 )
 
 const (
-	// speedTau is the time constant by which a node's times are forgotten. Finagle's and Envoy's decay.
-	speedTau = 10 * time.Second
+	// speedTau is the time constant of the slow average, and that by which a node's times are forgotten while it gets nothing. Ours: with
+	// many edges, each of which sends a node a few requests a second, longer ones show queues of the others that are long gone.
+	speedTau = 4 * time.Second
+	// slowTau is by what a node is forgotten that is more than four times slower than typical: that is no queue. Finagle's and Envoy's decay.
+	slowTau    = 10 * time.Second
+	fourSlower = 1.386 // ln 4
 	// quickWeight is the weight of one sample in the quick average. Ours: four slow answers in a row are most of it.
 	quickWeight = 0.25
-	// quickShare is which part of the quick average counts. From the simulation: a slow answer now and then leaves the slow average in
-	// force, and a node that has become slow is noticed by its second answer.
-	quickShare = 0.4
-	// alikeRatio is up to which factor from the typical speed nodes count as equally fast. From the simulation: lower, and nodes
-	// that are alike are told apart by chance; higher, and one twice as slow is not seen.
-	alikeRatio = 1.5
+	// quickShare is the logarithm of which part of the quick average counts. From simulation: a slow answer now and then leaves the slow
+	// average in force, and a node that has become slow is noticed by its second answer.
+	quickShare = -0.5
+	// alikeRatio is up to which factor from the typical speed nodes count as equally fast. From simulation: lower, and nodes that are
+	// alike are told apart by chance; higher, and the queues that other edges make are not seen.
+	alikeRatio = 1.1
 	// penalty is what a failure counts as. Linkerd's. In the route's medians it is held within the bounds below.
 	penalty      = 5 * time.Second
 	leastPenalty = 20
@@ -32,15 +36,17 @@ const (
 //
 // It is not the peak-EWMA of Finagle, which one late answer sets to its own time and which then takes tens of seconds to recover: with
 // times that vary as those of services do, that mostly measures when a node had its last late answer. Here it is the larger of an
-// average over 10 s and of two fifths of one over the last few answers, which a node that has become slow raises as fast. A failure
-// counts by the square of how many of the last few were failures: one alone a little, a run of them the whole penalty.
+// average over 4 s and of three fifths of one over the last few answers, which a node that has become slow raises as fast. Both are of
+// logarithms: of a route whose answers take a millisecond or a second, a mean is the share of the long ones. A failure counts by the
+// square of how many of the last few were failures: one alone a little, a run of them the whole penalty.
 type speed struct {
-	busy   atomic.Bool
-	times  atomic.Uint64 // two float32: slow average in the upper half, quick in the lower; 0: no sample
-	failed atomic.Uint64 // two float32: share of failures among the last few in the upper half, penalty in the lower
-	at     atomic.Int64  // of the last sample, Unix nanoseconds
-	hold   atomic.Int64  // until when the node has asked to be left alone, Unix nanoseconds
-	count  atomic.Uint64 // samples
+	busy    atomic.Bool
+	times   atomic.Uint64 // two float32: slow average of the ratios' logarithms in the upper half, quick in the lower
+	failed  atomic.Uint64 // two float32: share of failures among the last few in the upper half, penalty in the lower
+	at      atomic.Int64  // of the last sample, Unix nanoseconds
+	hold    atomic.Int64  // until when the node has asked to be left alone, Unix nanoseconds
+	count   atomic.Uint64 // samples
+	answers atomic.Uint64 // those of them that are no failures
 }
 
 func pair(hi, lo float64) uint64 {
@@ -60,18 +66,15 @@ func (s *speed) learn(now int64, ratio float64, failed bool, penalty float64) {
 	dt := float64(max(0, now-s.at.Load()))
 	slow, quick := unpair(s.times.Load())
 	share, _ := unpair(s.failed.Load())
-	share *= math.Exp(-dt / float64(speedTau))
+	share *= math.Exp(-dt / float64(slowTau))
 	if failed {
 		share += (1 - share) * quickWeight
 	} else {
 		share *= 1 - quickWeight
-		if quick == 0 {
-			slow, quick = ratio, ratio
-		} else {
-			least := 1 / float64(s.count.Load()+1) // at first a plain average, or the first answer would count for ten seconds
-			slow += (ratio - slow) * max(1-math.Exp(-dt/float64(speedTau)), least)
-			quick += (ratio - quick) * max(quickWeight, least)
-		}
+		v := math.Log(max(ratio, 1e-6))
+		least := 1 / float64(s.answers.Add(1)) // at first a plain average, or the first answer would count for ten seconds
+		slow += (v - slow) * max(1-math.Exp(-dt/float64(speedTau)), least)
+		quick += (v - quick) * max(quickWeight, least)
 		s.times.Store(pair(slow, quick))
 	}
 	s.failed.Store(pair(share, penalty))
@@ -83,13 +86,19 @@ func (s *speed) learn(now int64, ratio float64, failed bool, penalty float64) {
 // again; a node without samples is typical.
 func (s *speed) value(now int64, typical float64) float64 {
 	v := typical
-	fade := math.Exp(-float64(max(0, now-s.at.Load())) / float64(speedTau))
-	if slow, quick := unpair(s.times.Load()); quick != 0 {
-		slow = typical + (slow-typical)*fade
-		v = max(slow, (slow+(quick-slow)*fade)*quickShare)
+	idle := float64(max(0, now-s.at.Load()))
+	long := math.Exp(-idle / float64(slowTau))
+	if s.answers.Load() > 0 {
+		slow, quick := unpair(s.times.Load())
+		usual, fade := math.Log(typical), long
+		if max(slow, quick+quickShare) < usual+fourSlower {
+			fade = math.Exp(-idle / float64(speedTau))
+		}
+		slow = usual + (slow-usual)*fade
+		v = math.Exp(max(slow, slow+(quick-slow)*fade+quickShare))
 	}
 	share, penalty := unpair(s.failed.Load())
-	share *= fade
+	share *= long
 	v += penalty * share * share
 	if now < s.hold.Load() {
 		v = max(v, penalty)
@@ -103,6 +112,7 @@ func (s *speed) reset() {
 	s.failed.Store(0)
 	s.hold.Store(0)
 	s.count.Store(0)
+	s.answers.Store(0)
 }
 
 // penaltyOf is what a failure counts as on a route of this median.

@@ -62,14 +62,15 @@ func (l load) utilization() float64 {
 	return u
 }
 
-// add takes a node in. Those of role overflow are no part of what a tier has.
+// add takes a node in. Those of role overflow are no part of what a tier has. One that answers nothing, or only with failures, is not up,
+// whatever its checks have said so far.
 func (l *load) add(e *entry) {
 	if e.overflow {
 		return
 	}
 	st := e.state
 	l.all += float64(e.weight)
-	if s := Standing(st.standing.Load()); st.flags.Load() != 0 || s != StandingUp && s != StandingUnknown {
+	if s := Standing(st.standing.Load()); st.flags.Load() != 0 || s != StandingUp && s != StandingUnknown || st.lost {
 		return
 	}
 	l.up += float64(e.weight)
@@ -114,11 +115,15 @@ func (d *damped) follow(v float64, since int64) {
 		*d = damped{smooth: v, shown: v, known: true}
 		return
 	}
+	if v == 0 { // nothing is there: that is no matter of damping
+		*d = damped{known: true}
+		return
+	}
 	d.smooth += (v - d.smooth) * (1 - math.Exp(-float64(max(0, since))/float64(dampTau)))
 	if math.Abs(d.smooth-d.shown) > band {
 		d.shown = d.smooth
 	}
-	if math.Abs(d.smooth-v) < band/4 && (v == 0 || v == 1) {
+	if math.Abs(d.smooth-v) < band/4 && v == 1 {
 		d.shown = v
 	}
 }

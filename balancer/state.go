@@ -87,10 +87,12 @@ type state struct {
 	tick          int
 	picksAt       [picksKept]uint32
 	inFlightAt    [3 * picksKept]uint32
-	since         int64   // when slow start began, Unix nanoseconds; 0: when it is up
-	others        usage   // what the other edges have out there
-	own           own     // what the node says of itself
+	since         int64 // when slow start began, Unix nanoseconds; 0: when it is up
+	others        usage // what the other edges have out there
+	own           own   // what the node says of itself
+	rateAt        [2*picksKept + 1]float32
 	value, oldest float64 // of the last tick
+	lost          bool    // it does nothing at all, or fails
 
 	_ [64]byte // two nodes never share a cache line
 }

@@ -15,9 +15,9 @@ const TickInterval = 100 * time.Millisecond
 const (
 	// mostLooked is of how many nodes of a tier quantiles are made; of more, every second, third and so on is looked at.
 	mostLooked = 1024
-	// usualAge is up to how many medians an oldest request may be old without a word: of sixteen that wait, with times that vary as
-	// those of services do, one is commonly that old. A tier whose median is above half of it has its own usual age.
-	usualAge = 4
+	// usualAge is up to how many medians an oldest request may be old without a word: of four that wait, with times that vary as those
+	// of services do, one is commonly that old. A tier whose median is above half of it has its own usual age.
+	usualAge = 2
 	// picksKept is over how many ticks picks are counted: one second.
 	picksKept = int(time.Second / TickInterval)
 )
@@ -53,6 +53,7 @@ type weightedSpeed struct{ value, weight float64 }
 func (g *group) tickLocked(t *Table) {
 	for _, e := range g.all {
 		e.state.rollLocked()
+		e.state.watchLocked(t.now)
 		e.shareOutLocked(t.now)
 		e.adaptLocked(t.now)
 		e.limitLocked(t.edges)
@@ -70,6 +71,28 @@ func (st *state) rollLocked() {
 	i := st.tick % picksKept
 	st.picksBefore.Store(st.picksAt[i])
 	st.picksAt[i] = st.picks.Load()
+	st.rateAt[st.tick%len(st.rateAt)] = float32(st.perSecond())
+}
+
+const (
+	// stallMedians is after how many of a route's medians without any answer a node with requests that wait is taken to be stalled, and
+	// stallWaits how many must wait. Ours: one slow request is none, and so is a node that answers others meanwhile.
+	stallMedians = 10
+	stallWaits   = 3
+	// failingShare is from which part of failures among a node's last few answers on it is as good as gone.
+	failingShare = 0.5
+)
+
+// watchLocked notes how old the oldest request is that waits, and whether the node does anything at all: health's checks will say so, too,
+// but a second later, in which a whole zone's requests would be lost with the zone. The caller holds Table.mu.
+func (st *state) watchLocked(now int64) {
+	var age float64
+	st.oldest, age = st.ages.oldest(now)
+	inFlight, _ := st.out()
+	silent := float64(now - st.speed.at.Load())
+	share, _ := unpair(st.speed.failed.Load())
+	share *= math.Exp(-max(0, silent) / float64(slowTau))
+	st.lost = share > failingShare || inFlight >= stallWaits && st.oldest > stallMedians && silent > age/2
 }
 
 // scoreLocked publishes every node's score, the tier's medians, and by what nodes are drawn. The caller holds Table.mu.
@@ -84,10 +107,10 @@ func (g *group) scoreLocked(now int64, mem *scratch) {
 	step := 1 + len(l.nodes)/mostLooked
 	for i, e := range l.nodes {
 		st := e.state
-		st.value, st.oldest = st.speed.value(now, typical), st.ages.oldest(now)
+		st.value = st.speed.value(now, typical)
 		if i%step == 0 {
 			olds = append(olds, st.oldest)
-			if st.speed.times.Load() != 0 {
+			if st.speed.answers.Load() > 0 {
 				speeds = append(speeds, weightedSpeed{st.value, 1 + float64(st.picks.Load()-st.picksBefore.Load())})
 			}
 		}
@@ -106,7 +129,7 @@ func (g *group) scoreLocked(now int64, mem *scratch) {
 	}
 	mem.c = weights
 	t.median.store(bucket(typical))
-	if _, ok := g.pool.policy.(latency); !ok || len(weights) <= scanAll {
+	if _, ok := g.pool.policy.(latency); !ok || len(weights) <= lookAll {
 		return
 	}
 	t.sampler.Store(newSampler(l, weights))
@@ -147,7 +170,6 @@ func (g *group) loadLocked(now int64, mem *scratch) {
 	mem.a = rifs
 	g.exceedLocked(now, quantile(rifs, 0.5))
 	g.tier.theta.store(quantile(rifs, hotQuantile))
-	g.tier.idle.Store(len(rifs) > 0 && quantile(rifs, 0.5) < 1)
 }
 
 // typicalScore returns the tier's median score, 1 before anything is known.

@@ -72,6 +72,7 @@ func TestATierSpillsSmoothlyAboveItsTarget(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			l.Untimed() // or they would be taken for hanging
 			out = append(out, l)
 		}
 	}
@@ -154,11 +155,12 @@ func TestAvailabilityIsQuantisedAndChangesOnceASecond(t *testing.T) {
 		t.Error(diff)
 	}
 	for range 87 {
-		if _, err := tab.Bind("a1", at); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := tab.Bind("a2", at); err != nil {
-			t.Fatal(err)
+		for _, n := range []topology.NodeID{"a1", "a2"} {
+			l, err := tab.Bind(n, at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.Untimed()
 		}
 	}
 	changes, last := 0, tab.Availability()[0]
@@ -192,9 +194,11 @@ func TestAvailabilityIsQuantisedAndChangesOnceASecond(t *testing.T) {
 func TestAFullZoneKeepsATrickle(t *testing.T) {
 	tab := zonedTable(t, zoned("a1", "a", 10), zoned("b1", "b", 0))
 	for range 10 {
-		if _, err := tab.Bind("a1", now); err != nil {
+		l, err := tab.Bind("a1", now)
+		if err != nil {
 			t.Fatal(err)
 		}
+		l.Untimed()
 	}
 	tab.ticks(now, 20*time.Second)
 	if a := tab.Availability()[0]; a.A != 0.05 || a.Utilization != 1 {
@@ -470,4 +474,34 @@ func TestThereIsNeverNoneWhileOneIsUp(t *testing.T) {
 			rt.Fatalf("picked %s, which is drained", l.Node().Name)
 		}
 	})
+}
+
+// TestAZoneThatAnswersNothingIsLeftBeforeItsChecksFail has requests of the own zone hang, and others fail.
+func TestAZoneThatAnswersNothingIsLeftBeforeItsChecksFail(t *testing.T) {
+	for _, kind := range []OutcomeKind{ClientGone, Failed} {
+		tab := zonedTable(t, zoned("a1", "a", 0), zoned("a2", "a", 0), zoned("b1", "b", 0))
+		at := now
+		for range 200 { // its times become known
+			l := mustPick(t, tab, Request{Now: at, Rand: rand.Uint64()})
+			answer(&l, &at, 10*ms, OK)
+		}
+		at = tab.ticks(at, time.Second)
+		for _, n := range []topology.NodeID{"a1", "a2"} {
+			for range 4 {
+				l, err := tab.Bind(n, at)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if kind == Failed {
+					answer(&l, &at, ms, Failed)
+				}
+			}
+		}
+		if at = tab.ticks(at, 300*ms); tab.Tiers("p")[0].Share != 0 {
+			t.Errorf("a zone in which all hangs or fails (%d) has a share of %v", kind, tab.Tiers("p")[0].Share)
+		}
+		if l := mustPick(t, tab, Request{Now: at}); l.Node().Name != "b1" {
+			t.Errorf("picked %s", l.Node().Name)
+		}
+	}
 }

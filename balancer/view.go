@@ -60,7 +60,6 @@ type tier struct {
 	middle    number // median of speed over the nodes
 	deviation number // median of how far they are from that
 	median    number // typical as a score
-	idle      atomic.Bool
 	sampler   atomic.Pointer[sampler]
 
 	// Guarded by Table.mu.
