@@ -145,7 +145,7 @@ func (e *entry) candidate() Candidate {
 	st := e.state
 	l := st.load()
 	hard, _ := st.bounds()
-	c := (&judge{}).look(e)
+	c := (&judge{}).look(e, &wish{}, 1<<24)
 	return Candidate{
 		Node: e.node.Name, Region: e.node.Region, Zone: e.node.Zone, Address: e.node.Address,
 		Tier: e.group.place, Standing: l.Standing, Draining: l.Draining, Overflow: e.overflow, InFlight: l.InFlight, Streams: l.Streams,

@@ -51,11 +51,11 @@ type candidate struct {
 	rif, score, cost float64
 }
 
-// look reads a node's state.
-func (j *judge) look(e *entry) candidate {
+// look reads the state of one of n nodes.
+func (j *judge) look(e *entry, w *wish, n int) candidate {
 	st := e.state
 	inFlight := float64(uint32(st.counts.Load())) + st.excess.load()
-	share := st.share.load()
+	share := e.shareIn(w, n)
 	return candidate{entry: e, rif: inFlight / share, score: st.score.load(), cost: st.price.load() * (inFlight + 1) / share}
 }
 
@@ -102,7 +102,7 @@ func (latency) choose(g *group, l *list, w wish, round uint64) *entry {
 		if slices.Contains(seen[:n], e) || !w.allows(e) {
 			continue
 		}
-		c := j.look(e)
+		c := j.look(e, &w, looks)
 		if n == 0 || j.compare(&c, &found) < 0 {
 			found = c
 		}
@@ -125,7 +125,7 @@ func (j *judge) best(nodes []*entry, w wish, round uint64) *entry {
 		if !w.allows(e) {
 			continue
 		}
-		c := j.look(e)
+		c := j.look(e, &w, len(nodes))
 		d := -1.0
 		if found.entry != nil {
 			d = j.compare(&c, &found)

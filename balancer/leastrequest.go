@@ -26,7 +26,7 @@ func (leastRequest) choose(_ *group, l *list, w wish, round uint64) *entry {
 		case e == one || !w.allows(e):
 		case one == nil:
 			one = e
-		case e.lighter(one):
+		case e.lighter(one, &w, 2):
 			return e
 		default:
 			return one // also in a tie: which of the two was drawn first is random
@@ -42,9 +42,9 @@ func lightest(nodes []*entry, w wish, round uint64) *entry {
 	for _, e := range nodes {
 		switch {
 		case !w.allows(e):
-		case found == nil || e.lighter(found):
+		case found == nil || e.lighter(found, &w, len(nodes)):
 			found, ties = e, 1
-		case !found.lighter(e):
+		case !found.lighter(e, &w, len(nodes)):
 			ties++ // each of k equal ones ends up as found with the chance 1/k
 			if draw(w.rand, (round+1)*1<<32+uint64(ties), ties) == 0 {
 				found = e
@@ -54,8 +54,8 @@ func lightest(nodes []*entry, w wish, round uint64) *entry {
 	return found
 }
 
-// lighter reports whether (in flight + 1) / weight is lower on e than on o.
-func (e *entry) lighter(o *entry) bool {
+// lighter reports whether (in flight + 1) / weight is lower on e than on o, of n nodes.
+func (e *entry) lighter(o *entry, w *wish, n int) bool {
 	a, b := float64(uint32(e.state.counts.Load())), float64(uint32(o.state.counts.Load()))
-	return (a+1)*o.state.share.load() < (b+1)*e.state.share.load()
+	return (a+1)*o.shareIn(w, n) < (b+1)*e.shareIn(w, n)
 }

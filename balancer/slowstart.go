@@ -60,3 +60,14 @@ func (g *group) endSlowStartLocked() {
 func (e *entry) takes(seed, k uint64) bool {
 	return !e.state.slow.Load() || float64(draw(seed, 1<<40+k, 1<<24)) < float64(1<<24)*e.state.share.load()/e.share
 }
+
+// shareIn returns the node's share as one pick that compares n nodes sees it. In slow start that is mostly a part of it, by which under load it gets
+// as much less; but where all are idle, a node of a tenth of the others' share would always lose. So it is seen whole as often as it
+// takes to have the part of an nth of the picks that its slow start leaves it.
+func (e *entry) shareIn(w *wish, n int) float64 {
+	share := e.state.share.load()
+	if e.state.slow.Load() && float64(draw(w.rand, 1<<42+uint64(e.place), 1<<24))*float64(n) < float64(1<<24)*share/e.share {
+		return e.share
+	}
+	return share
+}

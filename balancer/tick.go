@@ -125,7 +125,7 @@ func (g *group) scoreLocked(now int64, mem *scratch) {
 	for _, e := range l.nodes {
 		score := scoreOf(max(e.state.value, typical*e.state.oldest/usual), typical)
 		e.state.rate(score)
-		weights = append(weights, e.state.share.load()/(score*score))
+		weights = append(weights, e.share/(score*score))
 	}
 	mem.c = weights
 	t.median.store(bucket(typical))

@@ -505,3 +505,33 @@ func TestAZoneThatAnswersNothingIsLeftBeforeItsChecksFail(t *testing.T) {
 		}
 	}
 }
+
+// TestAnIdleNodeInSlowStartIsNotForgotten is Envoy's #19437: where nothing is in flight, a node of a tenth of the others' weight would lose
+// each time, and never begin. It must have about a tenth of its share.
+func TestAnIdleNodeInSlowStartIsNotForgotten(t *testing.T) {
+	for _, policy := range []topology.Policy{topology.PolicyLatency, topology.PolicyLeastRequest} {
+		for _, n := range []int{2, 9, 60} {
+			resources := []topology.Resource{&topology.Pool{Name: "p", Policy: policy}}
+			for i := range n - 1 {
+				resources = append(resources, node(string(nodeName(i))))
+			}
+			tab := table(t, resources...)
+			tab.Apply(snapshot(t, append(resources, node("new"))...), nil)
+			tab.SetStanding("new", StandingUp)
+			rng := rand.New(rand.NewPCG(8, 8))
+			const picks = 40_000
+			got := 0
+			for range picks {
+				l := mustPick(t, tab, Request{Rand: rng.Uint64()})
+				if l.Node().Name == "new" {
+					got++
+				}
+				l.Answered(now.Add(ms), Outcome{})
+				l.Done(now)
+			}
+			if share := float64(got) / picks * float64(n); share < 0.03 || share > 0.25 { // least_request gives half of its ties to the others
+				t.Errorf("%s, %d nodes: %.3f of its share", policy, n, share)
+			}
+		}
+	}
+}
