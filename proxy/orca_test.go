@@ -60,6 +60,7 @@ func TestAReportOfLoadIsUsedAndNotPassedOn(t *testing.T) {
 		}
 	}
 	testnet.Wait(t, "the busy one to be held for it", func() bool {
+		e.ask("GET", "/", "") // until each has had one
 		e.table.Tick(time.Now())
 		rif := map[string]float64{}
 		for _, c := range e.table.Explain("web") {
