@@ -3,8 +3,8 @@
 package probe
 
 import (
-	"bufio"
 	"context"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
@@ -25,20 +25,18 @@ type result struct {
 // reportPath is where an edge's admin listener answers with its report.
 const reportPath = "/api/v1/report"
 
-// Ours: bounds of what a target can make us read.
-const (
-	maxHeadBytes  = 64 << 10
-	maxDrainBytes = 64 << 10
-	maxInterim    = 8 // 1xx answers before the one that counts
-)
+// checker makes checks.
+type checker struct {
+	roots *x509.CertPool // nil: the system's
+}
 
 // check makes one check within its timeout.
-func check(ctx context.Context, t Target) result {
+func (c checker) check(ctx context.Context, t Target) result {
 	how := t.Check.WithDefaults()
 	timeout := how.Timeout.Std()
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	report, err := attempt(ctx, t, how)
+	report, err := c.attempt(ctx, t, how)
 	switch {
 	case err == nil:
 		return result{ok: true, report: report}
@@ -50,44 +48,57 @@ func check(ctx context.Context, t Target) result {
 	return result{reason: reason(err)}
 }
 
-func attempt(ctx context.Context, t Target, how topology.HealthCheck) (*topology.Report, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", t.Address)
+func (c checker) attempt(ctx context.Context, t Target, how topology.HealthCheck) (*topology.Report, error) {
+	conn, closeConn, err := c.dial(ctx, t, how)
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close()
-	// A past deadline, not Close: the check's own defer closes, once.
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	switch {
-	case t.Kind == Edge:
+	defer closeConn()
+	if t.Kind == Edge {
 		return askReport(conn, t.Address)
-	case how.Type == topology.CheckHTTP:
-		return nil, askStatus(conn, t.Address, how.Path)
 	}
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		tcp.SetLinger(0) // else each check leaves a socket in TIME_WAIT here
+	switch how.Type {
+	case topology.CheckHTTP, topology.CheckHTTPS:
+		return nil, askStatus(conn, t.Address, how)
+	case topology.CheckGRPC:
+		return nil, askServing(conn, t.Address, how)
+	case topology.CheckMCP:
+		again := func() (net.Conn, func(), error) { return c.dial(ctx, t, how) }
+		return nil, askMCP(conn, t.Address, how, again)
 	}
 	return nil, nil
 }
 
-// askStatus passes if the answer's status is in 200..399.
-func askStatus(conn net.Conn, address, path string) error {
-	resp, err := get(conn, address, path, maxDrainBytes)
+// dial connects, within TLS if the check is. closeConn must be called, once.
+func (c checker) dial(ctx context.Context, t Target, how topology.HealthCheck) (conn net.Conn, closeConn func(), err error) {
+	conn, err = new(net.Dialer).DialContext(ctx, "tcp", t.Address)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	if resp.StatusCode < 200 || resp.StatusCode > 399 {
-		return statusError(resp.StatusCode)
+	raw := conn
+	// A past deadline, not Close: closeConn closes, once.
+	stop := context.AfterFunc(ctx, func() { raw.SetDeadline(time.Unix(1, 0)) })
+	closeConn = func() {
+		stop()
+		raw.Close()
 	}
-	// The status has decided; the body is only read so that the node does not see its connection reset.
-	io.Copy(io.Discard, resp.Body)
-	return nil
+	if tcp, ok := raw.(*net.TCPConn); ok && t.Kind == Node && how.Type == topology.CheckTCP {
+		tcp.SetLinger(0) // else each check leaves a socket in TIME_WAIT here
+	}
+	if t.Kind == Node && how.UsesTLS() {
+		if conn, err = c.secure(ctx, raw, t.Address, how); err != nil {
+			closeConn()
+			return nil, nil, err
+		}
+	}
+	return conn, closeConn, nil
 }
 
 // askReport passes if the answer is a report.
 func askReport(conn net.Conn, address string) (*topology.Report, error) {
-	resp, err := get(conn, address, reportPath, topology.MaxReportBytes+1)
+	resp, err := ask(conn, request{
+		method: http.MethodGet, path: reportPath, host: address, fields: [][2]string{userAgent, {"Accept", "*/*"}},
+	}, topology.MaxReportBytes+1)
 	if err != nil {
 		return nil, err
 	}
@@ -103,30 +114,4 @@ func askReport(conn net.Conn, address string) (*topology.Report, error) {
 		return nil, fmt.Errorf("malformed report: %w", err)
 	}
 	return r, nil
-}
-
-// get sends one request over conn and reads the head of the answer. Not with http.Transport: it leaves goroutines behind
-// for a moment after each request, and Run promises to leave none. The body ends early after maxBody bytes.
-func get(conn net.Conn, address, path string, maxBody int64) (*http.Response, error) {
-	_, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: meridian-check\r\nAccept: */*\r\nConnection: close\r\n\r\n", path, address)
-	if err != nil {
-		return nil, err
-	}
-	limited := &io.LimitedReader{R: conn, N: maxHeadBytes}
-	br := bufio.NewReader(limited)
-	for range maxInterim {
-		resp, err := http.ReadResponse(br, &http.Request{Method: http.MethodGet})
-		if err != nil && limited.N == 0 {
-			return nil, errLongHead
-		}
-		if err != nil {
-			return nil, err
-		}
-		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
-			limited.N = maxBody + maxHeadBytes                           // chunk headers and what br holds already don't count
-			resp.Body = io.NopCloser(io.LimitReader(resp.Body, maxBody)) // its own Close would read on; conn's is enough
-			return resp, nil
-		}
-	}
-	return nil, errInterim
 }

@@ -56,7 +56,7 @@ func httpTarget(address string) Target {
 
 func want(t *testing.T, target Target, reason string) {
 	t.Helper()
-	r := check(context.Background(), target)
+	r := checker{}.check(context.Background(), target)
 	if r.ok != (reason == "") || r.local != nil || !strings.Contains(r.reason, reason) {
 		t.Errorf("got %+v, want reason %q", r, reason)
 	}
@@ -158,7 +158,7 @@ func TestEdgeAnswersWithItsReport(t *testing.T) {
 		}))
 		defer s.Close()
 		target := Target{ID: "edge/e", Kind: Edge, Address: s.Listener.Addr().String(), Check: topology.HealthCheck{Timeout: topology.Duration(5 * time.Second)}}
-		r := check(context.Background(), target)
+		r := checker{}.check(context.Background(), target)
 		if r.ok != (reason == "") || r.ok != (r.report != nil) || !strings.Contains(r.reason, reason) {
 			t.Errorf("got %+v, want reason %q", r, reason)
 		}
@@ -188,7 +188,7 @@ func FuzzAnswer(f *testing.F) {
 			io.WriteString(node, answer)
 			node.Close()
 		}()
-		err := askStatus(client, "10.0.0.1:80", "/")
+		err := askStatus(client, "10.0.0.1:80", topology.HealthCheck{Path: "/"}.WithDefaults())
 		client.Close()
 		<-done
 		if err == nil {

@@ -16,6 +16,7 @@ package probe
 import (
 	"container/heap"
 	"context"
+	"crypto/x509"
 	"log/slog"
 	"strings"
 	"sync"
@@ -41,8 +42,8 @@ type Target struct {
 	Kind Kind
 	// Address is IP:PORT: of a node's service, of an edge's admin listener.
 	Address string
-	// Check says how, with the defaults of topology.HealthCheck. Of an edge only Interval (for the first check) and
-	// Timeout are used. The time between two checks is the tracker's word.
+	// Check says how, with the defaults of topology.HealthCheck. Of an edge only Interval (for the first check),
+	// Jitter and Timeout are used. The time between two checks is the tracker's word.
 	Check topology.HealthCheck
 }
 
@@ -57,6 +58,8 @@ type Config struct {
 	// MaxConcurrent is the most checks at once; a target that is due when as many run waits. Zero: 256. More needs as
 	// many file descriptors; fewer lets targets that hang delay the checks of others.
 	MaxConcurrent int
+	// Roots are the authorities whose certificates nodes may have. Nil: those that this machine trusts.
+	Roots *x509.CertPool
 }
 
 const defaultMaxConcurrent = 256
@@ -84,7 +87,7 @@ func New(cfg Config) *Prober {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Prober{cfg: cfg, check: check, wake: make(chan struct{}, 1), entries: map[string]*entry{}}
+	return &Prober{cfg: cfg, check: checker{cfg.Roots}.check, wake: make(chan struct{}, 1), entries: map[string]*entry{}}
 }
 
 // SetTargets makes targets the targets. Of two with one ID the last counts. Those that stay at their address keep their
@@ -182,14 +185,14 @@ func (p *Prober) run(ctx context.Context, e *entry, t Target) {
 	}
 	if r.local != nil {
 		p.warn(t, r.local, now)
-		p.finish(e, now.Add(jitter(retryLocal)))
+		p.finish(e, now.Add(jitter(retryLocal, 0.1)))
 		return
 	}
 	next := p.cfg.Tracker.Probed(t.ID, r.ok, r.reason, now.Sub(start), now)
 	if r.report != nil && p.cfg.Report != nil {
 		p.cfg.Report(topology.EdgeID(t.ID[strings.LastIndexByte(t.ID, '/')+1:]), r.report)
 	}
-	p.finish(e, start.Add(jitter(next)))
+	p.finish(e, start.Add(jitter(next, t.Check.WithDefaults().Jitter)))
 }
 
 // Ours: a machine that has run out of descriptors or ports is not helped by more attempts.

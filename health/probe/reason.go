@@ -59,6 +59,9 @@ func reason(err error) string {
 			return r.text
 		}
 	}
+	if text := tlsReason(err); text != "" {
+		return printable(text)
+	}
 	return printable(err.Error())
 }
 

@@ -71,9 +71,10 @@ func (p *Prober) wakeUp() {
 	}
 }
 
-// jitter moves d by up to 10 % either way, so that the checks of many edges and targets do not fall into step.
-func jitter(d time.Duration) time.Duration {
-	return d - d/10 + rand.N(d/5+1)
+// jitter moves d by up to the part of it either way, so that the checks of many edges and targets do not fall into step.
+func jitter(d time.Duration, part float64) time.Duration {
+	most := time.Duration(float64(d) * part)
+	return d - most + rand.N(2*most+1)
 }
 
 // queue is a heap of entries by due time.

@@ -104,6 +104,8 @@ var Meridian = Rules{
 	Tests: map[string][]string{
 		// WebSocket and gRPC as others write them.
 		"proxy": {"github.com/gorilla/websocket", "google.golang.org/grpc"},
+		// Nodes of the kinds that are checked, as others write them.
+		"health/probe": {"github.com/modelcontextprotocol/go-sdk", "google.golang.org/grpc"},
 		// The tests of the programs are their clients: they ask as a resolver, an MCP client, etcdctl, grpcurl and a browser do.
 		"cmd": {"github.com/miekg/dns", "github.com/modelcontextprotocol/go-sdk", "go.etcd.io/etcd/client/v3", "github.com/gorilla/websocket", "google.golang.org/grpc"},
 	},
