@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package health gives the verdict on nodes and edges: up, suspect, down, ejected or half-open, from the results of checks
+// Package health gives the verdict on nodes and edges: up, suspect, refused, down, ejected or half-open, from the results of checks
 // and the outcomes of requests. It also says from the verdicts which regions can serve a pool (CanServe).
 //
 // It has no clock (now is an argument), no goroutine and does no I/O: health/probe runs the checks, proxy reports the
@@ -14,11 +14,14 @@
 // Why: a check finds a node that is dead or hangs, an outcome finds one that passes its checks and fails its requests, and
 // finds it sooner.
 //
-// Trips when: Fall checks in a row fail, or one right after a connection failed: Down. ConsecutiveErrors gateway errors
-// in a row: Ejected for a ban, but never the last node of its group that can be picked.
+// Trips when: Fall checks in a row fail, or one right after a connection failed: Down. A connection fails: Refused until a check has
+// decided, as long as another node of the group can be picked. Ejected for a ban, but never the last node of its group that can be
+// picked nor more than a tenth of the group, or one: ConsecutiveErrors gateway errors in a row; half of at least 20 requests of ten
+// seconds failed; a success rate far below the group's, or answers far slower than the tier's (Compare).
 //
 // Recovers when: Rise checks in a row pass. A ban is sat out even if checks pass; a check that passes after it makes the
-// target HalfOpen, and the outcome of its next request decides. Bans double while they follow closely on each other.
+// target HalfOpen, and the outcome of its next request decides (slow start gives it one at first, while the others go elsewhere). Bans
+// double while they follow closely on each other, with a fifth of jitter.
 //
 // First start: Unknown until the first check, which alone decides.
 package health
@@ -40,9 +43,10 @@ const (
 	Down                  // checks fail
 	Ejected               // requests failed; a ban is running, or is over and no check has passed since
 	HalfOpen              // the ban is over and a check has passed; the outcome of one request decides, or Rise checks
+	Refused               // a connection failed, and others can be picked: out until a check has decided
 )
 
-var stateNames = [...]string{"unknown", "up", "suspect", "down", "ejected", "half-open"}
+var stateNames = [...]string{"unknown", "up", "suspect", "down", "ejected", "half-open", "refused"}
 
 // String returns the state in lower case, as in "half-open".
 func (s State) String() string {
@@ -65,7 +69,8 @@ const MaxBan = 300 * time.Second
 // topology.Passive.
 type Settings struct {
 	// Group names the targets of which the last that can be picked is never ejected, as in "mcp/eu-central-1": a pool's
-	// nodes in one region. Empty: the target may always be ejected. Checks take no notice of groups.
+	// nodes in one region; that at most a tenth of them, or one, is ejected at once; and that are compared with each other. Empty: the
+	// target may always be ejected, and is compared with none. Checks take no notice of groups.
 	Group string
 	// Rise is how many checks in a row must pass for a target that is Down. Zero: 2.
 	Rise int

@@ -14,7 +14,9 @@ type record struct {
 	id string // set once, never changed
 
 	// alert says that a success would change something. Read without the lock, so that successes cost one load.
-	alert atomic.Bool
+	alert  atomic.Bool
+	window window
+	seed   uint64 // what the jitter of bans is made of; 0: none
 
 	mu       sync.Mutex // guards the fields below
 	settings Settings
@@ -23,6 +25,8 @@ type record struct {
 	passed   int           // checks in a row that passed
 	failed   int           // checks in a row that failed
 	errors   int           // gateway errors in a row
+	slow     int           // comparisons in a row in which it was slow
+	bans     uint64        // how many there were
 	refused  bool          // a connection failed since the last check: the next check alone decides
 	lastBan  time.Duration // 0: never banned
 	gone     bool          // forgotten: nothing is taken in any more
@@ -34,9 +38,9 @@ type record struct {
 func (r *record) configure(s Settings, g *group) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.group != g && r.verdict.CanPick() {
-		r.group.add(-1)
-		g.add(1)
+	if r.group != g {
+		r.group.join(r.verdict.State, -1)
+		g.join(r.verdict.State, 1)
 	}
 	r.settings, r.group = s, g
 }
@@ -79,6 +83,8 @@ func (r *record) passLocked(now time.Time) {
 	switch v := &r.verdict; v.State {
 	case Unknown, Suspect:
 		r.becomeLocked(Up, "check passed", now)
+	case Refused:
+		r.becomeLocked(Up, "a connection failed, but the check after it passed", now)
 	case Down:
 		if r.passed >= r.settings.Rise {
 			r.becomeLocked(Up, fmt.Sprintf("%d checks in a row passed", r.passed), now)
@@ -99,9 +105,9 @@ func (r *record) failLocked(reason string, refused bool, now time.Time) {
 	switch v := &r.verdict; v.State {
 	case Unknown, HalfOpen:
 		r.becomeLocked(Down, reason, now)
-	case Up, Suspect:
+	case Up, Suspect, Refused:
 		switch {
-		case refused:
+		case refused, v.State == Refused:
 			r.becomeLocked(Down, "a connection and then a check failed: "+reason, now)
 		case r.failed >= r.settings.Fall:
 			r.becomeLocked(Down, fmt.Sprintf("%d checks in a row failed: %s", r.failed, reason), now)
@@ -120,43 +126,66 @@ func (r *record) failLocked(reason string, refused bool, now time.Time) {
 // observedLocked takes in the outcome of a request.
 func (r *record) observedLocked(o Outcome, reason string, now time.Time) (probeNow bool) {
 	state := r.verdict.State
-	if state == Down || state == Ejected || r.gone {
+	if state == Down || state == Ejected || state == Refused || r.gone {
 		return false // of requests that were let in before
 	}
-	if o == Success {
+	switch {
+	case o == Success:
 		r.errors = 0
 		if state == HalfOpen {
 			r.becomeLocked(Up, "the first request after the ban succeeded", now)
 		}
 		r.alert.Store(false)
 		return false
+	case state == HalfOpen:
+		return !r.ejectLocked("an error after the ban: "+reason, now) && o == ConnectFailed
+	case o == ConnectFailed:
+		return r.refusedLocked(reason, now)
 	}
 	r.errors++
 	r.alert.Store(true)
-	if state == HalfOpen || r.errors >= r.settings.ConsecutiveErrors {
-		if r.ejectLocked(reason, now) {
-			return false
+	if why := r.tooManyLocked(now); why != "" && r.ejectLocked(why+": "+reason, now) {
+		return false
+	}
+	// The first of a row may be the last word of a dead process. No more often than the schedule checks at its fastest.
+	return r.errors == 1 && now.Sub(r.verdict.LastCheck) >= r.settings.FastInterval
+}
+
+// tooManyLocked says which bound of errors the target has reached, if it has.
+func (r *record) tooManyLocked(now time.Time) string {
+	if r.errors >= r.settings.ConsecutiveErrors {
+		if r.errors == 1 {
+			return "an error"
 		}
+		return fmt.Sprintf("%d errors in a row", r.errors)
 	}
-	if o == GatewayError {
-		// The first of a row may be the last word of a dead process. No more often than the schedule checks at its fastest.
-		return r.errors == 1 && now.Sub(r.verdict.LastCheck) >= r.settings.FastInterval
+	if n, bad := r.window.sum(now); n >= minRateRequests && 2*bad >= n {
+		return fmt.Sprintf("%d of %d requests failed in %ds", bad, n, windowSeconds)
 	}
+	return ""
+}
+
+// refusedLocked takes the target out until a check has decided, if another can be picked. It counts as no error: whether a connection
+// can be made is what the check finds out.
+func (r *record) refusedLocked(reason string, now time.Time) (probeNow bool) {
 	if r.refused {
 		return false
 	}
 	r.refused = true
-	if state == Up {
+	state := r.verdict.State
+	if state.CanPick() && r.group.take(state, Refused) == "" {
+		r.enterLocked(Refused, "connection failed: "+reason, now)
+	} else if state == Up {
 		r.becomeLocked(Suspect, "connection failed: "+reason, now)
 	}
 	return true
 }
 
-// ejectLocked bans the target, unless it is the last of its group that can be picked.
-func (r *record) ejectLocked(reason string, now time.Time) bool {
+// ejectLocked bans the target, unless that would leave too few of its group.
+func (r *record) ejectLocked(why string, now time.Time) bool {
 	v := &r.verdict
-	if v.State.CanPick() && !r.group.release() {
-		v.Reason = fmt.Sprintf("%s: %s; not ejected, as it is the last of %s that can be picked", r.streak(), reason, r.settings.Group)
+	if no := r.group.take(v.State, Ejected); no != "" {
+		v.Reason = fmt.Sprintf("%s; not ejected from %s: %s", why, r.settings.Group, no)
 		return false
 	}
 	ban := r.settings.Ban
@@ -164,29 +193,17 @@ func (r *record) ejectLocked(reason string, now time.Time) bool {
 	if r.lastBan > 0 && now.Sub(v.BanUntil) <= r.lastBan {
 		ban = max(ban, min(2*r.lastBan, MaxBan))
 	}
-	r.lastBan, v.BanUntil = ban, now.Add(ban)
-	r.enterLocked(Ejected, fmt.Sprintf("%s: %s; banned for %s", r.streak(), reason, ban), now)
+	r.lastBan = ban
+	r.bans++
+	ban = jittered(ban, r.seed+r.bans)
+	v.BanUntil = now.Add(ban)
+	r.enterLocked(Ejected, fmt.Sprintf("%s; banned for %s", why, ban), now)
 	return true
-}
-
-func (r *record) streak() string {
-	switch {
-	case r.verdict.State == HalfOpen:
-		return "an error after the ban"
-	case r.errors == 1:
-		return "an error"
-	}
-	return fmt.Sprintf("%d errors in a row", r.errors)
 }
 
 // becomeLocked changes the state and keeps the group's count.
 func (r *record) becomeLocked(s State, reason string, now time.Time) {
-	switch was := r.verdict.CanPick(); {
-	case was && !s.CanPick():
-		r.group.add(-1)
-	case !was && s.CanPick():
-		r.group.add(1)
-	}
+	r.group.count(r.verdict.State, s)
 	r.enterLocked(s, reason, now)
 }
 
@@ -200,7 +217,9 @@ func (r *record) enterLocked(s State, reason string, now time.Time) {
 	}
 	v.State, v.Since = s, now
 	if !was.CanPick() || !s.CanPick() {
-		r.errors = 0 // but not between up and suspect: a check that passes doesn't make requests succeed
+		// But not between up and suspect: a check that passes doesn't make requests succeed.
+		r.errors, r.slow = 0, 0
+		r.window.clear()
 	}
 	r.alert.Store(r.errors > 0 || s == HalfOpen)
 	r.untold = append(r.untold, *v)
@@ -209,7 +228,7 @@ func (r *record) enterLocked(s State, reason string, now time.Time) {
 // nextLocked returns after how long to check again.
 func (r *record) nextLocked(now time.Time) time.Duration {
 	switch s := r.verdict.State; {
-	case s == Suspect, s == HalfOpen, s == Down && r.passed > 0:
+	case s == Suspect, s == Refused, s == HalfOpen, s == Down && r.passed > 0:
 		return r.settings.FastInterval
 	case s == Ejected:
 		if left := r.verdict.BanUntil.Sub(now); left > 0 {

@@ -25,6 +25,8 @@ var rewrite = flag.Bool("rewrite", false, "write what the stories really give in
 //	0s targets a,b [group=G] [rise=N] [fall=N] [interval=D] [fast=D] [errors=N] [ban=D]
 //	1s probe a ok|fail [REASON]          prints after how long to check again
 //	2s observe a success|gateway|connect|gone [REASON]     prints "probe now" if that is asked for
+//	3s many a N success|gateway          N times observe, without what it prints
+//	3s compare [a=S ...]                 slowness, where the median is 1 and the MAD 0.1
 //	3s show
 //
 // Changes of state are printed as they are told.
@@ -105,6 +107,22 @@ func (s *story) play(line string) {
 		if s.tracker.Observe(args[0], o, strings.Join(args[2:], " "), now) {
 			s.out.WriteString("probe now\n")
 		}
+	case "many":
+		n, _ := strconv.Atoi(args[1])
+		for range n {
+			s.tracker.Observe(args[0], map[string]health.Outcome{"success": health.Success, "gateway": health.GatewayError}[args[2]], "status 502", now)
+		}
+	case "compare":
+		var slow []health.Slowness
+		for _, a := range args {
+			id, text, _ := strings.Cut(a, "=")
+			v, err := strconv.ParseFloat(text, 64)
+			if err != nil {
+				s.t.Fatalf("%q is no slowness", a)
+			}
+			slow = append(slow, health.Slowness{ID: id, S: v, Median: 1, MAD: 0.1})
+		}
+		s.tracker.Compare(now, slow)
 	case "show":
 		s.out.WriteString(s.tracker.Describe(now))
 	default:

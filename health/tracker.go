@@ -9,14 +9,21 @@ import (
 )
 
 // Tracker holds the verdicts, by a target's id. Safe for concurrent use: there is one lock per target, and Observe of a
-// success takes none while there is nothing that a success would change.
+// success takes none while there is nothing that a success would change but a count.
 type Tracker struct {
 	changed func(id string, v Verdict) // set once, never changed; may be nil
 
-	mu      sync.Mutex // makes Apply single; readers use records
-	records atomic.Pointer[map[string]*record]
-	groups  map[string]*group // guarded by mu
+	mu       sync.Mutex // makes Apply single; readers use records
+	records  atomic.Pointer[map[string]*record]
+	groups   map[string]*group // guarded by mu
+	compared time.Time         // the last time that Compare judged; guarded by mu
+
+	seed atomic.Uint64
 }
+
+// Seed sets the random bits of which the jitter of bans is made, for targets that come after it: bans are then up to a fifth longer
+// or shorter, so that what was ejected together doesn't come back together. Zero, as at first: no jitter.
+func (t *Tracker) Seed(bits uint64) { t.seed.Store(bits) }
 
 // NewTracker returns a tracker without targets. changed (nil: nobody) is told of every change of a target's state, the
 // first verdict included: synchronously, without locks held, each target's changes in their order and never two at once.
@@ -39,7 +46,7 @@ func (t *Tracker) Apply(targets map[string]Settings, now time.Time) {
 		g := t.groupLocked(groups, s.Group)
 		r := old[id]
 		if r == nil {
-			r = &record{id: id, verdict: Verdict{Since: now}}
+			r = &record{id: id, seed: seedOf(t.seed.Load(), id), verdict: Verdict{Since: now}}
 		}
 		r.configure(s.withDefaults(), g)
 		next[id] = r
@@ -88,7 +95,13 @@ func (t *Tracker) Probed(id string, ok bool, reason string, latency time.Duratio
 // Observe takes in how a request to a target ended. probeNow asks for a check at once: the verdict waits for it.
 func (t *Tracker) Observe(id string, o Outcome, reason string, now time.Time) (probeNow bool) {
 	r := t.record(id)
-	if r == nil || o == ClientGone || o == Success && !r.alert.Load() {
+	if r == nil || o == ClientGone {
+		return false
+	}
+	if o != ConnectFailed { // which was no request yet
+		r.window.add(now, o != Success)
+	}
+	if o == Success && !r.alert.Load() {
 		return false
 	}
 	r.mu.Lock()

@@ -92,31 +92,39 @@ func TestChangesOfOneTargetAreToldInOrder(t *testing.T) {
 
 // TestTheLastOfAGroupStaysWhenAllFailAtOnce has every node of a group fail at the same moment, many times.
 func TestTheLastOfAGroupStaysWhenAllFailAtOnce(t *testing.T) {
-	for round := range 200 {
-		tr := health.NewTracker(nil)
-		targets := map[string]health.Settings{}
-		for i := range 4 {
-			targets[fmt.Sprint(i)] = health.Settings{Group: "g", ConsecutiveErrors: 1}
-		}
-		tr.Apply(targets, began)
-		for id := range targets {
-			tr.Probed(id, true, "", 0, began)
-		}
-		var wg sync.WaitGroup
-		for id := range targets {
-			wg.Go(func() { tr.Observe(id, health.GatewayError, "status 502", began) })
-		}
-		wg.Wait()
-		left := 0
-		for _, v := range tr.All() {
-			if v.CanPick() {
-				left++
+	for _, c := range []struct {
+		outcome health.Outcome
+		n, left int
+	}{{health.GatewayError, 2, 1}, {health.GatewayError, 4, 3}, {health.GatewayError, 30, 27}, {health.ConnectFailed, 4, 1}} {
+		for round := range 100 {
+			if left := failingAtOnce(c.outcome, c.n); left != c.left {
+				t.Fatalf("round %d: %d of %d can be picked; want %d", round, left, c.n, c.left)
 			}
 		}
-		if left != 1 {
-			t.Fatalf("round %d: %d of 4 can be picked; want 1", round, left)
+	}
+}
+
+func failingAtOnce(o health.Outcome, n int) (left int) {
+	tr := health.NewTracker(nil)
+	targets := map[string]health.Settings{}
+	for i := range n {
+		targets[fmt.Sprint(i)] = health.Settings{Group: "g", ConsecutiveErrors: 1}
+	}
+	tr.Apply(targets, began)
+	for id := range targets {
+		tr.Probed(id, true, "", 0, began)
+	}
+	var wg sync.WaitGroup
+	for id := range targets {
+		wg.Go(func() { tr.Observe(id, o, "status 502", began) })
+	}
+	wg.Wait()
+	for _, v := range tr.All() {
+		if v.CanPick() {
+			left++
 		}
 	}
+	return left
 }
 
 func TestATargetThatMovesIsCountedInItsNewGroup(t *testing.T) {

@@ -50,17 +50,20 @@ type Pool struct {
 	UpstreamIdle Duration `json:"upstream_idle,omitempty"`
 	// HealthCheck says how edges check the nodes. Its zero value is a TCP connect once a second.
 	HealthCheck HealthCheck `json:"health_check,omitzero"`
-	// Passive says when the outcome of requests ejects a node. Its zero value is five gateway errors in a row.
+	// Passive says when the outcome of requests ejects a node, besides what always does. Its zero value is five gateway errors in a row.
 	Passive Passive `json:"passive,omitzero"`
 }
 
-// Passive says when the outcome of requests ejects a node.
+// Passive says when the outcome of requests ejects a node. It is also ejected if half of at least 20 requests of ten seconds failed, if its
+// success rate is far below that of the others, or if it answers three times slower than the others of its tier for three seconds. At
+// most a tenth of a pool's nodes in a region, or one, are ejected at once, and never the last that can be picked. A node that refuses a
+// connection is out until a check has decided.
 type Passive struct {
 	// ConsecutiveErrors is how many gateway errors in a row (no connection, no answer, a broken answer, 502, 503, 504)
 	// eject a node. Zero: 5. 1 to 1000.
 	ConsecutiveErrors int `json:"consecutive_errors,omitempty"`
 	// Ban is how long an ejected node gets no request; it doubles with each ejection in a row, up to 300s. Zero: 10s.
-	// 100ms to 1h. Active checks don't end it.
+	// 100ms to 1h. It is up to a fifth longer or shorter at random. Active checks don't end it.
 	Ban Duration `json:"ban,omitempty"`
 }
 

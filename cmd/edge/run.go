@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -90,8 +91,9 @@ func newServer(cfg *config.Edge, again reread, stderr io.Writer) (_ *server, err
 		}
 	}()
 	s.table.SetZone(cfg.Zone)
-	s.upkeep.init(s.table)
+	s.upkeep.init(s.table, s.compare)
 	s.tracker = health.NewTracker(s.verdictChanged)
+	s.tracker.Seed(rand.Uint64())
 	if s.access, err = openAccessLog(cfg.AccessLog, stderr); err != nil {
 		return nil, err
 	}
@@ -184,12 +186,31 @@ func (s *server) verdictChanged(id string, v health.Verdict) {
 	s.fleet.kick()
 }
 
+// compare has nodes ejected that do much worse than the others of their tier, by what the balancer knows.
+func (s *server) compare(now time.Time) {
+	snap := s.store.Load()
+	if snap == nil {
+		return
+	}
+	var slow []health.Slowness
+	for _, p := range snap.Pools {
+		for _, n := range s.table.Slowness(p.Name) {
+			slow = append(slow, health.Slowness{ID: string(n.Node), S: n.S, Median: n.Median, MAD: n.MAD})
+		}
+	}
+	s.tracker.Compare(now, slow)
+}
+
 func standing(s health.State) balancer.Standing {
 	switch {
 	case s == health.Unknown:
 		return balancer.StandingUnknown
 	case s.CanPick():
 		return balancer.StandingUp
+	case s == health.Ejected:
+		return balancer.StandingEjected
+	case s == health.Refused:
+		return balancer.StandingRefused
 	}
 	return balancer.StandingDown
 }

@@ -13,11 +13,15 @@ import (
 // told.
 type upkeep struct {
 	table  *balancer.Table
-	builds chan func() // of one: what waits makes everything that is out of date by then
+	builds chan func()     // of one: what waits makes everything that is out of date by then
+	ticked func(time.Time) // called after every tenth tick
 }
 
-func (u *upkeep) init(t *balancer.Table) {
-	u.table, u.builds = t, make(chan func(), 1)
+// everyTicks is how many ticks make a second, in which the nodes are compared.
+const everyTicks = int(time.Second / balancer.TickInterval)
+
+func (u *upkeep) init(t *balancer.Table, ticked func(time.Time)) {
+	u.table, u.ticked, u.builds = t, ticked, make(chan func(), 1)
 }
 
 // submit has run do the work, nil for none. It never blocks.
@@ -47,12 +51,15 @@ func (u *upkeep) run(ctx context.Context) error {
 func (u *upkeep) tick(ctx context.Context) error {
 	tick := time.NewTicker(balancer.TickInterval)
 	defer tick.Stop()
-	for {
+	for n := 1; ; n++ {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case now := <-tick.C:
 			u.table.Tick(now)
+			if n%everyTicks == 0 {
+				u.ticked(now)
+			}
 		}
 	}
 }
