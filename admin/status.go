@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"meridian/health"
 	"meridian/topology"
 )
 
@@ -74,15 +75,20 @@ type PoolStatus struct {
 
 // NodeStatus is one node: the verdict on it, what this edge has at it, what it reports of itself, and its drain.
 type NodeStatus struct {
-	Name     topology.NodeID   `json:"name"`
-	Pool     topology.PoolID   `json:"pool"`
-	Region   topology.RegionID `json:"region"`
-	Zone     string            `json:"zone,omitempty"`
-	Address  string            `json:"address"`
-	Live     bool              `json:"live"` // registered itself
-	Health   string            `json:"health"`
-	Since    time.Time         `json:"since,omitzero"`
-	Reason   string            `json:"reason,omitempty"`
+	Name    topology.NodeID   `json:"name"`
+	Pool    topology.PoolID   `json:"pool"`
+	Region  topology.RegionID `json:"region"`
+	Zone    string            `json:"zone,omitempty"`
+	Address string            `json:"address"`
+	Live    bool              `json:"live"` // registered itself
+	Health  string            `json:"health"`
+	Since   time.Time         `json:"since,omitzero"`
+	Reason  string            `json:"reason,omitempty"`
+	// Latency is that of this edge's last check, BanUntil when the ban of a node that requests ejected ends or has ended, History the last
+	// changes of its health, at most health.MaxHistory, oldest first. All three only of nodes that this edge checks.
+	Latency  topology.Duration `json:"latency,omitempty"`
+	BanUntil time.Time         `json:"ban_until,omitzero"`
+	History  []health.Change   `json:"history,omitempty"`
 	InFlight int               `json:"in_flight"` // from this edge
 	Streams  int               `json:"streams"`   // through this edge
 	Sessions int               `json:"sessions"`  // bound at this edge

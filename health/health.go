@@ -27,6 +27,7 @@
 package health
 
 import (
+	"slices"
 	"time"
 
 	"meridian/topology"
@@ -58,6 +59,12 @@ func (s State) String() string {
 
 // MarshalText implements encoding.TextMarshaler.
 func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler. A word that it doesn't know, of a newer edge, is Unknown.
+func (s *State) UnmarshalText(b []byte) error {
+	*s = State(max(0, slices.Index(stateNames[:], string(b))))
+	return nil
+}
 
 // CanPick reports whether a target in the state gets requests: Up, Suspect and HalfOpen do.
 func (s State) CanPick() bool { return s == Up || s == Suspect || s == HalfOpen }

@@ -31,7 +31,8 @@ type record struct {
 	lastBan  time.Duration // 0: never banned
 	gone     bool          // forgotten: nothing is taken in any more
 	telling  bool          // somebody is telling changes
-	untold   []Verdict     // changes not yet told, in their order
+	history  history
+	untold   []Verdict // changes not yet told, in their order
 }
 
 // configure takes over settings and moves the target to its group.
@@ -222,6 +223,7 @@ func (r *record) enterLocked(s State, reason string, now time.Time) {
 		r.window.clear()
 	}
 	r.alert.Store(r.errors > 0 || s == HalfOpen)
+	r.history.add(Change{now, s, reason})
 	r.untold = append(r.untold, *v)
 }
 

@@ -118,6 +118,7 @@ func (s *server) nodeStatuses(snap *topology.Snapshot, o *outlook) []admin.NodeS
 		if n.Region == s.cfg.Region {
 			v := s.tracker.Verdict(string(n.Name))
 			st.Health, st.Since, st.Reason = v.State.String(), v.Since, v.Reason
+			st.Latency, st.BanUntil, st.History = topology.Duration(v.Latency), v.BanUntil, s.tracker.History(string(n.Name))
 		} else {
 			st.Health, st.Reason = reportedHealth(n, o)
 			if l.Standing == balancer.StandingUnknown && st.Health == health.Up.String() {

@@ -57,6 +57,12 @@ func TestStatusJoinsWhatIsKnown(t *testing.T) {
 	if n := nodeOf(t, st, "n-a1"); n.Health != "up" || n.Drain != "" || n.Since.IsZero() {
 		t.Errorf("n-a1: %+v", n)
 	}
+	if h := nodeOf(t, st, "n-a1").History; len(h) != 1 || h[0].State != health.Up || h[0].Reason != "check passed" {
+		t.Errorf("n-a1: got history %+v", h)
+	}
+	if h := nodeOf(t, st, "n-b1").History; h != nil {
+		t.Errorf("n-b1, which another edge checks: got history %+v", h)
+	}
 	if n := nodeOf(t, st, "n-a2"); n.Health != "up" || n.Drain != "draining" {
 		t.Errorf("n-a2: %+v; want it draining: no edge has said that it is quiet", n)
 	}
