@@ -132,13 +132,17 @@ func (r *record) slowFor(isSlow bool) int {
 func (r *record) compared() (*group, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.group, r.group != nil && r.verdict.CanPick()
+	return r.group, r.comparableLocked()
+}
+
+func (r *record) comparableLocked() bool {
+	return r.group != nil && r.verdict.CanPick() && r.settings.MaxFails == 0
 }
 
 // ejectFor ejects a target for what it is beside others.
 func (t *Tracker) ejectFor(r *record, why string, now time.Time) {
 	r.mu.Lock()
-	if r.verdict.CanPick() && r.group != nil && !r.gone {
+	if r.comparableLocked() && !r.gone {
 		r.ejectLocked(why, now)
 	}
 	r.mu.Unlock()

@@ -92,6 +92,11 @@ type Settings struct {
 	ConsecutiveErrors int
 	// Ban is how long the first ejection lasts. Zero: 10s.
 	Ban time.Duration
+	// MaxFails is how many failed requests and connections within FailTimeout eject a target for FailTimeout, as in nginx: successes
+	// between them don't count, every ban is as long, and neither ConsecutiveErrors, Ban, rates nor comparisons do anything. Zero: not so.
+	MaxFails int
+	// FailTimeout is meaningless without MaxFails. Zero: 10s.
+	FailTimeout time.Duration
 }
 
 // SettingsOf returns what a pool says of its nodes, without Group.
@@ -99,7 +104,7 @@ func SettingsOf(p *topology.Pool) Settings {
 	h, o := p.HealthCheck.WithDefaults(), p.Passive.WithDefaults()
 	return Settings{
 		Rise: h.Rise, Fall: h.Fall, Interval: h.Interval.Std(), FastInterval: h.FastInterval.Std(),
-		ConsecutiveErrors: o.ConsecutiveErrors, Ban: o.Ban.Std(),
+		ConsecutiveErrors: o.ConsecutiveErrors, Ban: o.Ban.Std(), MaxFails: o.MaxFails, FailTimeout: o.FailTimeout.Std(),
 	}
 }
 
@@ -112,6 +117,9 @@ func (s Settings) withDefaults() Settings {
 		ConsecutiveErrors: max(0, s.ConsecutiveErrors), Ban: topology.Duration(max(0, s.Ban)),
 	}})
 	d.Group = s.Group
+	if s.MaxFails > 0 {
+		d.MaxFails, d.FailTimeout = s.MaxFails, topology.Duration(max(0, s.FailTimeout)).Or(10*time.Second)
+	}
 	return d
 }
 

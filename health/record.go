@@ -18,21 +18,23 @@ type record struct {
 	window window
 	seed   uint64 // what the jitter of bans is made of; 0: none
 
-	mu       sync.Mutex // guards the fields below
-	settings Settings
-	group    *group
-	verdict  Verdict
-	passed   int           // checks in a row that passed
-	failed   int           // checks in a row that failed
-	errors   int           // gateway errors in a row
-	slow     int           // comparisons in a row in which it was slow
-	bans     uint64        // how many there were
-	refused  bool          // a connection failed since the last check: the next check alone decides
-	lastBan  time.Duration // 0: never banned
-	gone     bool          // forgotten: nothing is taken in any more
-	telling  bool          // somebody is telling changes
-	history  history
-	untold   []Verdict // changes not yet told, in their order
+	mu        sync.Mutex // guards the fields below
+	settings  Settings
+	group     *group
+	verdict   Verdict
+	passed    int // checks in a row that passed
+	failed    int // checks in a row that failed
+	errors    int // gateway errors in a row
+	fails     int // within FailTimeout of firstFail
+	firstFail time.Time
+	slow      int           // comparisons in a row in which it was slow
+	bans      uint64        // how many there were
+	refused   bool          // a connection failed since the last check: the next check alone decides
+	lastBan   time.Duration // 0: never banned
+	gone      bool          // forgotten: nothing is taken in any more
+	telling   bool          // somebody is telling changes
+	history   history
+	untold    []Verdict // changes not yet told, in their order
 }
 
 // configure takes over settings and moves the target to its group.
@@ -140,6 +142,8 @@ func (r *record) observedLocked(o Outcome, reason string, now time.Time) (probeN
 		return false
 	case state == HalfOpen:
 		return !r.ejectLocked("an error after the ban: "+reason, now) && o == ConnectFailed
+	case r.settings.MaxFails > 0 && r.failedLocked(reason, now):
+		return false
 	case o == ConnectFailed:
 		return r.refusedLocked(reason, now)
 	}
@@ -152,8 +156,23 @@ func (r *record) observedLocked(o Outcome, reason string, now time.Time) (probeN
 	return r.errors == 1 && now.Sub(r.verdict.LastCheck) >= r.settings.FastInterval
 }
 
+// failedLocked counts a failure as nginx does, and reports whether it has ejected the target.
+func (r *record) failedLocked(reason string, now time.Time) bool {
+	if r.fails == 0 || now.Sub(r.firstFail) > r.settings.FailTimeout {
+		r.fails, r.firstFail = 0, now
+	}
+	r.fails++
+	if r.fails < r.settings.MaxFails {
+		return false
+	}
+	return r.ejectLocked(fmt.Sprintf("%d failures within %s: %s", r.fails, r.settings.FailTimeout, reason), now)
+}
+
 // tooManyLocked says which bound of errors the target has reached, if it has.
 func (r *record) tooManyLocked(now time.Time) string {
+	if r.settings.MaxFails > 0 {
+		return ""
+	}
 	if r.errors >= r.settings.ConsecutiveErrors {
 		if r.errors == 1 {
 			return "an error"
@@ -189,17 +208,25 @@ func (r *record) ejectLocked(why string, now time.Time) bool {
 		v.Reason = fmt.Sprintf("%s; not ejected from %s: %s", why, r.settings.Group, no)
 		return false
 	}
+	ban := r.banLocked(now)
+	v.BanUntil = now.Add(ban)
+	r.enterLocked(Ejected, fmt.Sprintf("%s; banned for %s", why, ban), now)
+	return true
+}
+
+// banLocked returns how long the ban is that begins now.
+func (r *record) banLocked(now time.Time) time.Duration {
+	if r.settings.MaxFails > 0 {
+		return r.settings.FailTimeout
+	}
 	ban := r.settings.Ban
 	// In a row: it comes back and fails again within the time that it was banned for.
-	if r.lastBan > 0 && now.Sub(v.BanUntil) <= r.lastBan {
+	if r.lastBan > 0 && now.Sub(r.verdict.BanUntil) <= r.lastBan {
 		ban = max(ban, min(2*r.lastBan, MaxBan))
 	}
 	r.lastBan = ban
 	r.bans++
-	ban = jittered(ban, r.seed+r.bans)
-	v.BanUntil = now.Add(ban)
-	r.enterLocked(Ejected, fmt.Sprintf("%s; banned for %s", why, ban), now)
-	return true
+	return jittered(ban, r.seed+r.bans)
 }
 
 // becomeLocked changes the state and keeps the group's count.
@@ -217,9 +244,9 @@ func (r *record) enterLocked(s State, reason string, now time.Time) {
 		return
 	}
 	v.State, v.Since = s, now
-	if !was.CanPick() || !s.CanPick() {
-		// But not between up and suspect: a check that passes doesn't make requests succeed.
-		r.errors, r.slow = 0, 0
+	if (!was.CanPick() || !s.CanPick()) && was != Refused && s != Refused {
+		// But not between up and suspect, or around a refusal: a check that passes doesn't make requests succeed.
+		r.errors, r.slow, r.fails = 0, 0, 0
 		r.window.clear()
 	}
 	r.alert.Store(r.errors > 0 || s == HalfOpen)

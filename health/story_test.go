@@ -22,7 +22,7 @@ var rewrite = flag.Bool("rewrite", false, "write what the stories really give in
 // TestStories plays every story of testdata: commands above "----", what they print below, up to an empty line. A command
 // starts with the time since the story began:
 //
-//	0s targets a,b [group=G] [rise=N] [fall=N] [interval=D] [fast=D] [errors=N] [ban=D]
+//	0s targets a,b [group=G] [rise=N] [fall=N] [interval=D] [fast=D] [errors=N] [ban=D] [max_fails=N] [fail_timeout=D]
 //	1s probe a ok|fail [REASON]          prints after how long to check again
 //	2s observe a success|gateway|connect|gone [REASON]     prints "probe now" if that is asked for
 //	3s many a N success|gateway          N times observe, without what it prints
@@ -149,6 +149,10 @@ func (s *story) targets(args []string) map[string]health.Settings {
 			set.Interval = d
 		case "fast":
 			set.FastInterval = d
+		case "max_fails":
+			set.MaxFails = n
+		case "fail_timeout":
+			set.FailTimeout = d
 		case "ban":
 			set.Ban = d
 		default:

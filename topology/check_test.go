@@ -86,6 +86,9 @@ func TestPoolIsHeldToItsBounds(t *testing.T) {
 	f(HealthCheck{Interval: ms(100), FastInterval: ms(101)}, "health_check.fast_interval")
 	f(HealthCheck{FastInterval: ms(19)}, "health_check.fast_interval")
 	checks(t, &Pool{Name: "p", Protocol: "gopher", Passive: Passive{ConsecutiveErrors: 1001, Ban: ms(1)}}, "protocol", "passive.consecutive_errors", "passive.ban")
+	checks(t, &Pool{Name: "p", Passive: Passive{MaxFails: 1001, FailTimeout: ms(1)}}, "passive.max_fails", "passive.fail_timeout")
+	checks(t, &Pool{Name: "p", Passive: Passive{MaxFails: 3, Ban: ms(1000)}}, "passive")
+	checks(t, &Pool{Name: "p", Passive: Passive{FailTimeout: ms(1000)}.WithDefaults()})
 }
 
 func TestDefaultsAreWithinTheBounds(t *testing.T) {

@@ -25,7 +25,7 @@ func samples() []Resource {
 		&Edge{Version: 1, Name: "e", Region: "r", Zone: "z", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, HTTP: "192.0.2.1:80",
 			DNS: "192.0.2.1:53", Admin: "192.0.2.1:9090", Started: at, Leaving: true, Report: &Report{Started: at, Seq: 7, Revision: 3, Stale: true,
 				Pools: map[PoolID]PoolView{"p": {1, 2}}, Nodes: map[NodeID]string{"n": "down: connect refused"}, Edges: map[EdgeID]string{"f": "down"}}},
-		&Pool{Version: 1, Name: "p", Protocol: ProtocolMCP, HealthCheck: fullCheck(), Passive: Passive{3, second}},
+		&Pool{Version: 1, Name: "p", Protocol: ProtocolMCP, HealthCheck: fullCheck(), Passive: Passive{ConsecutiveErrors: 3, Ban: second}},
 		&Node{Version: 1, Name: "n", Pool: "p", Region: "r", Zone: "z", Address: "10.0.0.1:80", Weight: 2, Capacity: Capacity{10, 1.5},
 			Labels: map[string]string{"role": "web"}, Leaving: true, Load: &Load{1, 2, 3, 0.5, at}},
 		&Route{Version: 1, Name: "t", Hosts: []string{"*.example.org"}, PathPrefix: "/a", Methods: []string{"GET"}, Pool: "p",

@@ -65,15 +65,39 @@ type Passive struct {
 	// Ban is how long an ejected node gets no request; it doubles with each ejection in a row, up to 300s. Zero: 10s.
 	// 100ms to 1h. It is up to a fifth longer or shorter at random. Active checks don't end it.
 	Ban Duration `json:"ban,omitempty"`
+	// MaxFails and FailTimeout are nginx's spelling, in place of the other two and of the rates: so many failed requests and connections
+	// within FailTimeout, successes between them or not, ban a node for FailTimeout, always as long. The bounds on how many are out at
+	// once stay. Zero: if FailTimeout is set 1, else not so. 1 to 1000.
+	MaxFails int `json:"max_fails,omitempty"`
+	// FailTimeout is that window and the length of the ban. Zero: if MaxFails is set 10s. 100ms to 1h.
+	FailTimeout Duration `json:"fail_timeout,omitempty"`
 }
 
-// WithDefaults returns p with every zero field replaced by its default.
+// IsNginx reports whether MaxFails and FailTimeout are in force.
+func (p Passive) IsNginx() bool { return p.MaxFails != 0 || p.FailTimeout != 0 }
+
+// WithDefaults returns p with every zero field of the spelling that is used replaced by its default.
 func (p Passive) WithDefaults() Passive {
+	if p.IsNginx() {
+		p.MaxFails = max(1, p.MaxFails)
+		p.FailTimeout = Duration(p.FailTimeout.Or(10 * time.Second))
+		return p
+	}
 	if p.ConsecutiveErrors == 0 {
 		p.ConsecutiveErrors = 5
 	}
 	p.Ban = Duration(p.Ban.Or(10 * time.Second))
 	return p
+}
+
+func (p Passive) check(c *checker) {
+	c.integer("passive.consecutive_errors", p.ConsecutiveErrors, 1, 1000)
+	c.duration("passive.ban", p.Ban, 100*time.Millisecond, time.Hour)
+	c.integer("passive.max_fails", p.MaxFails, 1, 1000)
+	c.duration("passive.fail_timeout", p.FailTimeout, 100*time.Millisecond, time.Hour)
+	if p.IsNginx() && (p.ConsecutiveErrors != 0 || p.Ban != 0) {
+		c.mistake("passive", "max_fails and fail_timeout stand in place of consecutive_errors and ban; remove either pair")
+	}
 }
 
 // Key implements Resource.
@@ -103,8 +127,7 @@ func (p *Pool) check(c *checker) {
 	}
 	c.duration("upstream_idle", p.UpstreamIdle, time.Millisecond, time.Hour)
 	p.HealthCheck.check(c)
-	c.integer("passive.consecutive_errors", p.Passive.ConsecutiveErrors, 1, 1000)
-	c.duration("passive.ban", p.Passive.Ban, 100*time.Millisecond, time.Hour)
+	p.Passive.check(c)
 }
 
 func (p *Pool) refs(set Set, c *checker) {
