@@ -9,7 +9,7 @@ PGO ?= cmd/edge/edge.pgo
 SOAK ?= 10737418240
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-norace check fuzz bench bench-http pgo siege soak conformance h2spec lint-full fmt clean
+.PHONY: help build run test test-norace check fuzz bench bench-http pgo sim siege soak conformance h2spec lint-full fmt clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ siege: ## The edge under attack at full size, with the others' p99 asserted: abo
 
 soak: ## 10 GiB up and down through an edge by each protocol, and its memory (20 minutes or more; SOAK=1073741824 for less)
 	go test -count=1 -timeout 6h ./cmd/edge -run TestVolumeLeavesMemoryFlat -v -volume $(SOAK)
+
+sim: ## Simulate every policy in every scenario and print docs/balancing.md's tables: SEED=1 SEEDS=5 LOAD=0.5,0.8,0.95,1.1
+	go run ./internal/simulate -seed $(or $(SEED),1) -seeds $(or $(SEEDS),5) -load '$(LOAD)' $(SIM)
 
 conformance: build ## The official MCP conformance suites through the edge (needs npm)
 	scripts/conformance.sh

@@ -43,6 +43,7 @@ var Meridian = Rules{
 		"balancer":       Decide,
 		"balancer/hash":  Decide,
 		"balancer/queue": Decide,
+		"balancer/sim":   Decide,
 		"config":         Decide,
 		"geo":            Decide,
 		"health":         Decide,
@@ -76,6 +77,7 @@ var Meridian = Rules{
 		"cmd/edge/dev":         Wire,
 		"geo/mmdb/flatten":     Wire,
 		"internal/conformance": Wire,
+		"internal/simulate":    Wire,
 
 		"internal/archtest": Support,
 		"internal/bench":    Support,
