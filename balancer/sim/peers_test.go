@@ -12,7 +12,7 @@ import (
 
 // up makes a peer's balancer with n nodes that are up.
 func up(p Policy, n int) Balancer {
-	b := p.New(Setup{Scenario: &Scenario{Nodes: make([]Node, n)}, Rand: NewRand(1, 0)})
+	b := p.New(Setup{Scenario: &Scenario{Nodes: make([]Node, n), Routes: []Route{{Name: "all", Share: 1}}}, Rand: NewRand(1, 0)})
 	for i := range n {
 		b.Stand(i, true, balancer.StandingUp, 0)
 	}
