@@ -119,7 +119,7 @@ func (r *run) handle(e event) {
 func (r *run) measureWork(begin bool) {
 	for i := range r.nodes {
 		n := &r.nodes[i]
-		n.advance(r.now)
+		n.advance(r.now, r)
 		n.measured = n.busy - n.measured
 		if begin {
 			n.measured = n.busy
@@ -160,7 +160,7 @@ func (r *run) checkAt(edge, node int32, at time.Duration) {
 func (r *run) fault(f *Fault) {
 	for _, i := range f.Nodes {
 		n := &r.nodes[i]
-		n.advance(r.now)
+		n.advance(r.now, r)
 		switch f.Kind {
 		case Hang:
 			n.frozen = true
@@ -204,7 +204,7 @@ func (r *run) probed(t timer) {
 	if n.frozen || n.dead {
 		return // no answer within the probe's timeout
 	}
-	n.advance(r.now)
+	n.advance(r.now, r)
 	n.steal(probeWork)
 	rif := n.inFlight()
 	r.edges[edge].prober.Probed(node, rif, n.seen.median(rif), r.now)

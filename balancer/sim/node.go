@@ -40,6 +40,7 @@ type server struct {
 	busy     float64 // seconds of cores at work
 	measured float64 // of these in the measured time; before its end: until it began
 	seen     *rifStats
+	usage    usage
 }
 
 // rate returns how many seconds of work a running call gets in a second.
@@ -58,10 +59,11 @@ func (n *server) rate() float64 {
 func (n *server) inFlight() int { return len(n.running) + n.nWaiting }
 
 // advance brings attained and busy up to now.
-func (n *server) advance(now time.Duration) {
+func (n *server) advance(now time.Duration, r *run) {
 	if d := (now - n.at).Seconds(); d > 0 {
 		n.attained += d * n.rate()
 		n.busy += d * float64(min(len(n.running), n.spec.Cores))
+		n.usage.pass(n.at, now, n.inFlight(), r.s)
 	}
 	n.at = now
 }
@@ -87,6 +89,7 @@ func (n *server) cold() float64 {
 func (r *run) take(n *server, id int32) {
 	c := &r.calls[id]
 	c.rif = int32(n.inFlight())
+	n.usage.arrive(r.now, r.s)
 	c.need = c.work * n.cold()
 	if !n.spec.Shares && len(n.running) >= n.spec.Cores {
 		c.place = placeWaiting
@@ -165,7 +168,7 @@ func (r *run) step(i int32) {
 		return // planned before an earlier one was
 	}
 	n.due = never
-	n.advance(r.now)
+	n.advance(r.now, r)
 	for len(n.running) > 0 && !n.frozen && !n.dead && r.calls[n.running[0]].goal <= n.attained+roundSeconds {
 		id := n.running[0]
 		if n.seen != nil {

@@ -18,6 +18,8 @@ type Result struct {
 	Arrived, Answered, Failed, InFlight int
 	// Retries counts the tries after the first ones.
 	Retries int
+	// Limits are of each node.
+	Limits []Limit
 	// Utilisation is each node's share of its cores' measured time that it worked.
 	Utilisation []float64
 }
@@ -39,6 +41,7 @@ func (r *run) result() Result {
 		n := &r.nodes[i]
 		u := n.measured / float64(n.spec.Cores) / (r.s.To - r.s.From).Seconds()
 		out.Utilisation = append(out.Utilisation, u)
+		out.Limits = append(out.Limits, n.usage.limit(n.spec, r.s))
 		if steady[i] {
 			most, sum, count = max(most, u), sum+u, count+1
 		}

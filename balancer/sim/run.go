@@ -176,7 +176,7 @@ func (r *run) leave(id int32) {
 		return
 	}
 	n := &r.nodes[c.node]
-	n.advance(r.now)
+	n.advance(r.now, r)
 	r.drop(n, id)
 	r.plan(c.node)
 }
@@ -260,7 +260,7 @@ func (r *run) send(id int32) {
 		wait.at = r.now + failAfter
 		r.failures.push(wait)
 	default:
-		n.advance(r.now)
+		n.advance(r.now, r)
 		r.take(n, id)
 		r.plan(c.node)
 	}

@@ -32,13 +32,14 @@ type cell struct {
 	results  [][]sim.Result
 }
 
-// outcome is what a grid gave: cells by table, then by scenario and load.
+// outcome is what a grid gave: cells by table, then by scenario and load, and the limits' by load, then by seed.
 type outcome struct {
 	grid
-	cells [tables][]cell
+	cells  [tables][]cell
+	limits [][]sim.Result
 }
 
-// job is one run.
+// job is one run. The table tables stands for the limits, with the load's place as the cell.
 type job struct{ table, cell, policy, seed int }
 
 // run runs the grid on all processors.
@@ -54,6 +55,9 @@ func (g grid) run() *outcome {
 				o.cells[t] = append(o.cells[t], c)
 			}
 		}
+	}
+	for range g.loads {
+		o.limits = append(o.limits, make([]sim.Result, g.seeds))
 	}
 	jobs := make(chan job)
 	var workers sync.WaitGroup
@@ -73,6 +77,13 @@ func (g grid) run() *outcome {
 }
 
 func (o *outcome) jobs(yield func(job) bool) {
+	for l := range o.loads {
+		for s := range o.seeds {
+			if !yield(job{table: tables, cell: l, seed: s}) {
+				return
+			}
+		}
+	}
 	for t := range o.cells {
 		for c := range o.cells[t] {
 			for p := range o.policies {
@@ -88,8 +99,15 @@ func (o *outcome) jobs(yield func(job) bool) {
 
 // do runs one job and stores what it gave, where no other job does.
 func (o *outcome) do(j job) {
+	seed := o.seed + uint64(j.seed)
+	if j.table == tables {
+		o.limits[j.cell][j.seed] = sim.Run(sim.Config{
+			Scenario: sim.Limited(), Policy: sim.Meridian, Load: o.loads[j.cell], Seed: seed, Checks: newChecks,
+		})
+		return
+	}
 	c := &o.cells[j.table][j.cell]
-	cfg := sim.Config{Scenario: c.scenario, Policy: o.policies[j.policy], Load: c.load, Seed: o.seed + uint64(j.seed)}
+	cfg := sim.Config{Scenario: c.scenario, Policy: o.policies[j.policy], Load: c.load, Seed: seed}
 	if j.table == withChecks {
 		cfg.Checks = newChecks
 	}

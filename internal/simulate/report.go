@@ -24,6 +24,7 @@ func report(w io.Writer, o *outcome, full bool) error {
 		fmt.Fprintf(&b, "\n## %s\n\n", title)
 		o.summary(&b, t)
 	}
+	o.limitTable(&b)
 	if full {
 		for t, title := range titles {
 			fmt.Fprintf(&b, "\n## All figures: %s\n", lower(title))
@@ -98,6 +99,25 @@ func (o *outcome) counts(b *bytes.Buffer, all []comparison) {
 	}
 	if !lost {
 		b.WriteString("Nowhere do more requests fail than with the policy with the fewest errors.\n")
+	}
+}
+
+// limitTable says how 20 edges together keep to the capacities of nodes.
+func (o *outcome) limitTable(b *bytes.Buffer) {
+	s := sim.Limited()
+	fmt.Fprintf(b, "\n## A node's limit, kept by all edges together\n\n%s. Reports are one second old. As shares of the limit: the mean, and the "+
+		"most at any moment (in flight) or in any second (requests a second) of any seed.\n\n", s.About)
+	b.WriteString("| load | in flight, mean | in flight, most | requests/s, mean | requests/s, most | errors, % |\n| --- | --- | --- | --- | --- | --- |\n")
+	for l, results := range o.limits {
+		mean := intervalOf(column(results, func(r *sim.Result) float64 { return r.Limits[0].Mean }))
+		rps := intervalOf(column(results, func(r *sim.Result) float64 { return r.Limits[1].MeanRPS }))
+		errors := intervalOf(column(results, func(r *sim.Result) float64 { return 100 * r.ErrorRatio() }))
+		most, mostRPS := 0.0, 0.0
+		for i := range results {
+			most, mostRPS = max(most, results[i].Limits[0].Most), max(mostRPS, results[i].Limits[1].MostRPS)
+		}
+		fmt.Fprintf(b, "| %v | %.2f ± %.2f | %.2f | %.2f ± %.2f | %.2f | %.3f ± %.3f |\n",
+			o.loads[l], mean.mean, mean.half, most, rps.mean, rps.half, mostRPS, errors.mean, errors.half)
 	}
 }
 
