@@ -3,7 +3,7 @@
 // Command simulate runs the scenarios of balancer/sim for every policy, load and seed and prints the tables of
 // docs/balancing.md as Markdown: a summary first, then all figures. It tells nothing by its exit code but whether it ran.
 //
-//	go run ./internal/simulate -seeds 20
+//	go run ./internal/simulate -seeds 20 -into docs/balancing.md
 //	go run ./internal/simulate -seed 7 -seeds 5 -load 0.8,0.95 -scenario hang -full=false
 //
 // It is the doer around the simulator: it wires health.Tracker in as the checks, and its goroutines run whole runs, which
@@ -11,8 +11,10 @@
 package main
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strconv"
@@ -38,6 +40,7 @@ func run(args []string) error {
 	load := flags.String("load", "", "loads as shares of capacity, comma-separated, each 0.01 to 2 (default 0.5,0.8,0.95,1.1)")
 	scenario := flags.String("scenario", "", "only the scenarios whose names contain this")
 	full := flags.Bool("full", true, "print all figures after the summary")
+	into := flags.String("into", "", "write into this file, in place of what follows its line "+marker)
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -56,7 +59,32 @@ func run(args []string) error {
 		return fmt.Errorf("-scenario %q: no scenario is called so", *scenario)
 	}
 	r := g.run()
-	return report(os.Stdout, r, *full)
+	if *into == "" {
+		return report(os.Stdout, r, *full)
+	}
+	return rewrite(*into, func(w io.Writer) error { return report(w, r, *full) })
+}
+
+// marker is the line of a file after which everything was printed by this command.
+const marker = "<!-- make sim -->"
+
+// rewrite replaces what follows the marker in a file.
+func rewrite(file string, write func(io.Writer) error) error {
+	old, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	head, _, found := bytes.Cut(old, []byte("\n"+marker+"\n"))
+	if !found {
+		return fmt.Errorf("-into %s: it has no line %s", file, marker)
+	}
+	var b bytes.Buffer
+	b.Write(head)
+	b.WriteString("\n" + marker + "\n\n")
+	if err := write(&b); err != nil {
+		return err
+	}
+	return os.WriteFile(file, b.Bytes(), 0o644)
 }
 
 func parseLoads(s string) ([]float64, error) {

@@ -4,7 +4,10 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -118,6 +121,29 @@ func TestTheReportHasEveryScenarioAndPolicy(t *testing.T) {
 	}
 	if strings.Contains(first.String(), "NaN") {
 		t.Error("the report has figures that are none")
+	}
+}
+
+func TestARewriteKeepsWhatIsWrittenByHand(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "doc.md")
+	print := func(w io.Writer) error { _, err := io.WriteString(w, "new\n"); return err }
+	if err := os.WriteFile(file, []byte("by hand\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := rewrite(file, print); err == nil || !strings.Contains(err.Error(), marker) {
+		t.Errorf("a file without the marker: %v", err)
+	}
+	if err := os.WriteFile(file, []byte("by hand\n"+marker+"\nold\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second finds its own marker
+		if err := rewrite(file, print); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(file)
+	if want := "by hand\n" + marker + "\n\nnew\n"; err != nil || string(got) != want {
+		t.Errorf("got %q, %v, want %q", got, err, want)
 	}
 }
 
