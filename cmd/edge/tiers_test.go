@@ -64,7 +64,7 @@ func TestUpkeepTellsTheTimeAndMakesTables(t *testing.T) {
 		done := make(chan error, 2)
 		go func() { done <- s.upkeep.run(ctx) }()
 		go func() { done <- s.upkeep.tick(ctx) }()
-		time.Sleep(time.Second)
+		time.Sleep(10 * time.Second)
 		if s.table.Availability() == nil {
 			t.Error("nobody has told the balancer the time")
 		}
