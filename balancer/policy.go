@@ -27,7 +27,7 @@ type wish struct {
 }
 
 func policyOf(p *topology.Pool) policy {
-	switch p.Policy {
+	switch p.EffectivePolicy() {
 	case topology.PolicyLeastRequest:
 		return leastRequest{}
 	case topology.PolicyRandom:

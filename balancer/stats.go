@@ -70,13 +70,10 @@ func (g *group) statsLocked() TierStats {
 	r := g.ready.Load()
 	count := func(c class) int { return len(r.by[c].nodes) }
 	s := TierStats{
-		Pool: g.key.pool, Policy: g.pool.spec.Policy, Region: g.key.region, Zone: g.key.zone, Tier: g.place, A: 1,
+		Pool: g.key.pool, Policy: g.pool.spec.EffectivePolicy(), Region: g.key.region, Zone: g.key.zone, Tier: g.place, A: 1,
 		Nodes: len(g.all), Up: len(r.up.nodes), Overflow: count(classOverflow), Unknown: count(classUnknown), Ejected: count(classEjected),
 		Down: count(classDown), Refused: count(classRefused), Panic: int(r.panic),
 		Theta: max(leastTheta, g.tier.theta.load()), Speed: g.tier.middle.load(),
-	}
-	if s.Policy == "" {
-		s.Policy = topology.PolicyLatency
 	}
 	if g.tier.room.known {
 		s.A = hundredths(g.tier.room.shown)

@@ -77,3 +77,19 @@ func TestAFallbackPoolMustBeThere(t *testing.T) {
 		t.Errorf("%v", problems)
 	}
 }
+
+func TestAPoolOfSessionsIsNotBalancedBySpeed(t *testing.T) {
+	for _, c := range []struct {
+		pool Pool
+		want Policy
+	}{
+		{Pool{}, PolicyLatency},
+		{Pool{Protocol: ProtocolGRPC}, PolicyLatency},
+		{Pool{Protocol: ProtocolMCP}, PolicyLeastRequest},
+		{Pool{Protocol: ProtocolMCP, Policy: PolicyLatency}, PolicyLatency},
+	} {
+		if got := c.pool.EffectivePolicy(); got != c.want {
+			t.Errorf("%+v: %s, want %s", c.pool, got, c.want)
+		}
+	}
+}

@@ -28,7 +28,8 @@ type Pool struct {
 	Name    PoolID  `json:"name"`
 	// Protocol is what the nodes speak: http (HTTP/1.1), mcp, h2c (HTTP/2 in clear text) or grpc. Empty: http.
 	Protocol Protocol `json:"protocol,omitempty"`
-	// Policy is how a node is chosen: latency, least_request, random, weighted_round_robin, maglev or ring. Empty: latency.
+	// Policy is how a node is chosen: latency, least_request, random, weighted_round_robin, maglev or ring. Empty: latency, but
+	// least_request where the protocol is mcp: a session stays where it was opened, and the fastest node is not to get all of them.
 	Policy Policy `json:"policy,omitempty"`
 	// Hash says what maglev and ring know a request by.
 	Hash Hash `json:"hash,omitzero"`
@@ -134,6 +135,17 @@ func (p *Pool) refs(set Set, c *checker) {
 	if p.FallbackPool != "" {
 		c.ref(set, "fallback_pool", KindPool, string(p.FallbackPool))
 	}
+}
+
+// EffectivePolicy returns the policy with its default.
+func (p *Pool) EffectivePolicy() Policy {
+	switch {
+	case p.Policy != "":
+		return p.Policy
+	case p.Protocol == ProtocolMCP:
+		return PolicyLeastRequest
+	}
+	return PolicyLatency
 }
 
 // EffectiveSlowStart returns SlowStart with its default.
