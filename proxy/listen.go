@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -85,25 +86,46 @@ func wanted(c *Config) (out []*listener) {
 // bind binds all listeners or none.
 func bind(all []*listener) (_ []*listener, err error) {
 	for i, l := range all {
-		if l.ln, err = socket.Listen(l.addr); err != nil {
+		if err := l.bind(); err != nil {
 			closeAll(all[:i])
-			protocol := "HTTP"
-			if l.tls {
-				protocol = "HTTPS"
-			}
-			if errors.Is(err, syscall.EADDRINUSE) {
-				return nil, fmt.Errorf("listen on %s for %s: the address is taken by another program, or by a listener of this edge that overlaps it: %w", l.addr, protocol, err)
-			}
-			return nil, fmt.Errorf("listen on %s for %s: %w", l.addr, protocol, err)
-		}
-		if l.udp {
-			if l.pc, err = net.ListenPacket("udp", l.ln.Addr().String()); err != nil {
-				closeAll(all[:i+1])
-				return nil, fmt.Errorf("listen on %s for HTTP/3: %w", l.addr, err)
-			}
+			return nil, err
 		}
 	}
 	return all, nil
+}
+
+// portTries is how often the system may choose a port for a listener that leaves it open: one that is free for TCP may be taken
+// for UDP.
+const portTries = 10
+
+func (l *listener) bind() (err error) {
+	for try := 1; ; try++ {
+		if l.ln, err = socket.Listen(l.addr); err != nil {
+			return l.notBound(err)
+		}
+		if !l.udp {
+			return nil
+		}
+		if l.pc, err = net.ListenPacket("udp", l.ln.Addr().String()); err == nil {
+			return nil
+		}
+		l.ln.Close()
+		if !strings.HasSuffix(l.addr, ":0") || try == portTries || !errors.Is(err, syscall.EADDRINUSE) {
+			return fmt.Errorf("listen on %s for HTTP/3: %w", l.addr, err)
+		}
+	}
+}
+
+// notBound says why there is no listener.
+func (l *listener) notBound(err error) error {
+	protocol := "HTTP"
+	if l.tls {
+		protocol = "HTTPS"
+	}
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("listen on %s for %s: the address is taken by another program, or by a listener of this edge that overlaps it: %w", l.addr, protocol, err)
+	}
+	return fmt.Errorf("listen on %s for %s: %w", l.addr, protocol, err)
 }
 
 func closeAll(ls []*listener) {
