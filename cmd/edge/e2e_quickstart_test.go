@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -237,22 +238,26 @@ func manySessions(t *testing.T, f *testFleet) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	var clients sync.WaitGroup
+	var home atomic.Int64 // calls that were answered in the edge's own region; one whose workers are late passes a part on
 	for n := range 3 {
 		for i := range 50 {
 			clients.Go(func() {
 				version := []string{"", "2025-11-25"}[i%2]
-				if err := oneSession(ctx, f.mcpURL(n), version, fmt.Sprintf("edge %d, session %d", n, i), regionNames[n]); err != nil {
+				if err := oneSession(ctx, f.mcpURL(n), version, fmt.Sprintf("edge %d, session %d", n, i), regionNames[n], &home); err != nil {
 					t.Errorf("edge %d, session %d (protocol %q): %v", n, i, version, err)
 				}
 			})
 		}
 	}
 	clients.Wait()
+	if home.Load() == 0 {
+		t.Error("no call was answered in its edge's own region")
+	}
 }
 
 var regionNames = []string{"us-east-1", "eu-central-1", "ap-southeast-1"}
 
-func oneSession(ctx context.Context, url, version, text, region string) error {
+func oneSession(ctx context.Context, url, version, text, region string, home *atomic.Int64) error {
 	s, err := mcpSession(ctx, url, version)
 	if err != nil {
 		return fmt.Errorf("initialize: %w", err)
@@ -283,8 +288,8 @@ func oneSession(ctx context.Context, url, version, text, region string) error {
 		if s.ID() != "" && worker != "" && e.Worker != worker {
 			return fmt.Errorf("the session moved from %s to %s", worker, e.Worker)
 		}
-		if e.Region != region {
-			return fmt.Errorf("answered in %s; want %s", e.Region, region)
+		if e.Region == region {
+			home.Add(1)
 		}
 		worker = e.Worker
 	}

@@ -6,6 +6,8 @@ import (
 	"context"
 	"strings"
 	"testing"
+
+	"meridian/internal/testnet"
 	"time"
 )
 
@@ -47,9 +49,10 @@ func TestProcessesAreListedStoppedAndStarted(t *testing.T) {
 	if err := r.Stop(ctx, "a"); err != nil {
 		t.Error(err)
 	}
-	if ps, err := r.Processes(ctx); err != nil || ps[0].PID != 0 {
-		t.Errorf("after the stop: %+v, %v", ps, err)
-	}
+	testnet.Wait(t, "the process to be listed as stopped", func() bool {
+		ps, err := r.Processes(ctx)
+		return err == nil && ps[0].PID == 0
+	})
 	if err := r.Start(ctx, "a"); err != nil { // its region's edge is not running: it counts as up once it runs
 		t.Error(err)
 	}
