@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -52,6 +53,9 @@ func TestHTTP2IsProxiedInTheClearAndOverTLS(t *testing.T) {
 
 func TestCurlSpeaksEveryProtocol(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("curl is missing; install it: Debian's package curl")
+		}
 		t.Skip("SKIPPED FOR LACK OF A TOOL: curl")
 	}
 	e := newEdge(t, withTLS(t, "a.test"))
