@@ -25,6 +25,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"meridian/internal/loadgen"
+	"meridian/internal/program"
 	"meridian/internal/testnet"
 )
 
@@ -34,7 +35,7 @@ type changing struct {
 	t                  *testing.T
 	dir, secure, clear string
 	etcd               *testFleet // only its port is used
-	program            *program
+	program            *program.Process
 }
 
 func startChanging(t *testing.T) *changing {

@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"meridian/internal/program"
 )
 
 // reloadable is an edge on its own with a configuration that the test rewrites.
@@ -25,7 +27,7 @@ type reloadable struct {
 	t       *testing.T
 	file    string
 	admin   string
-	program *program
+	program *program.Process
 }
 
 func (r *reloadable) write(format string, args ...any) {
@@ -54,7 +56,7 @@ func (r *reloadable) wait(what string, ok func() bool) {
 		select {
 		case <-tick.C:
 		case <-late:
-			r.t.Fatalf("%s: not within 20s; the edge printed:\n%s", what, r.program.out)
+			r.t.Fatalf("%s: not within 20s; the edge printed:\n%s", what, r.program.Out)
 		}
 	}
 }
@@ -166,9 +168,9 @@ func TestReload(t *testing.T) {
 		t.Error("a reload that was refused has changed the listeners")
 	}
 	const refused = "the configuration was not reloaded"
-	before := strings.Count(r.program.out.String(), refused)
-	r.program.cmd.Process.Signal(syscall.SIGHUP)
-	r.wait("the mistakes in the log", func() bool { return strings.Count(r.program.out.String(), refused) == before+2 })
+	before := strings.Count(r.program.Out.String(), refused)
+	r.program.Cmd.Process.Signal(syscall.SIGHUP)
+	r.wait("the mistakes in the log", func() bool { return strings.Count(r.program.Out.String(), refused) == before+2 })
 	event("after the mistakes")
 
 	// The real change.
@@ -191,7 +193,7 @@ func TestReload(t *testing.T) {
 
 	// By signal, and back.
 	r.write(form, topologyFile, admin, goes, stays)
-	r.program.cmd.Process.Signal(syscall.SIGHUP)
+	r.program.Cmd.Process.Signal(syscall.SIGHUP)
 	r.wait("the listener to be back", func() bool { return status(goes) == 200 && status(comes) == 0 })
 	event("at the end")
 	if out, code := r.reload(); code != 0 || out != "reloaded; nothing has changed\n" {

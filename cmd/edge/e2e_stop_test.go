@@ -202,7 +202,7 @@ func TestAStopLosesNothing(t *testing.T) {
 	}
 	ask()
 
-	s.program.cmd.Process.Signal(syscall.SIGTERM)
+	s.program.Cmd.Process.Signal(syscall.SIGTERM)
 	s.wait("readiness to be false", func() bool { return s.status(s.admin+"/readyz") == 503 })
 	if got := ask(); got != "200 ok close: false" {
 		t.Errorf("within the grace time an open connection got %s", got)
@@ -226,7 +226,7 @@ func TestAStopLosesNothing(t *testing.T) {
 		t.Error("after the grace time a connection is taken")
 	}
 	select {
-	case <-s.program.done:
+	case <-s.program.Done():
 		t.Fatal("the edge has ended with requests under way")
 	default:
 	}
@@ -236,11 +236,11 @@ func TestAStopLosesNothing(t *testing.T) {
 	want(t, "HTTP/2", secure2, "done, GOAWAY: true, whole: true")
 	want(t, "HTTP/3", over3, "true <nil>")
 	select {
-	case <-s.program.done:
+	case <-s.program.Done():
 	case <-time.After(testnet.Patience):
 		t.Fatal("the edge does not end when all is answered")
 	}
-	if code := s.program.cmd.ProcessState.ExitCode(); code != 0 {
+	if code := s.program.Cmd.ProcessState.ExitCode(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 }
@@ -259,11 +259,11 @@ func TestAStopEndsAtItsDeadline(t *testing.T) {
 	for range 3 {
 		<-s.asked
 	}
-	s.program.end(t)
+	s.program.End(t)
 	want(t, "HTTP/1.1", clear1, ", close: false, whole: false, <nil>")
 	want(t, "HTTP/2", secure2, ", GOAWAY: true, whole: false")
 	want(t, "HTTP/3", over3, "0 true")
-	if out := s.program.out.String(); !strings.Contains(out, "cut at the shutdown's deadline") {
+	if out := s.program.Out.String(); !strings.Contains(out, "cut at the shutdown's deadline") {
 		t.Errorf("the log does not tell: %s", out)
 	}
 }

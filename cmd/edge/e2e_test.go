@@ -14,7 +14,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,6 +25,7 @@ import (
 
 	"meridian/admin"
 	"meridian/cmd/edge/dev"
+	"meridian/internal/program"
 )
 
 // The end-to-end tests start the real programs, built once, with the race detector if the tests have it.
@@ -33,39 +33,17 @@ import (
 var binDir string
 
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "meridian-e2e-")
+	dir, err := program.Build(program.Race(), "meridian/cmd/edge", "meridian/cmd/backend")
 	if err != nil {
-		panic(err)
-	}
-	binDir = dir
-	args := []string{"build", "-o", dir + string(filepath.Separator)}
-	if raceEnabled() {
-		args = append(args, "-race")
-	}
-	build := exec.Command("go", append(args, "meridian/cmd/edge", "meridian/cmd/backend")...)
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
+		fmt.Fprintln(os.Stderr, err)
+		os.RemoveAll(dir)
 		os.Exit(1)
 	}
-	code := m.Run()
-	os.RemoveAll(dir)
-	if code == 0 {
-		if err := goleak.Find(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	os.Exit(code)
-}
-
-func raceEnabled() bool {
-	info, _ := debug.ReadBuildInfo()
-	for _, s := range info.Settings {
-		if s.Key == "-race" && s.Value == "true" {
-			return true
-		}
-	}
-	return false
+	binDir = dir
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		os.RemoveAll(dir)
+		os.Exit(code)
+	}))
 }
 
 // fleet is a running edge dev.
@@ -78,26 +56,8 @@ type testFleet struct {
 	http, dns, admin, etcd int
 
 	cmd  *exec.Cmd
-	out  *output
-	done chan struct{}
-}
-
-// output collects what a process prints, for waiting on it.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (o *output) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(b)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
+	out  *program.Output
+	done <-chan struct{}
 }
 
 // newFleet lays out a fleet without starting it: its own data, cache directory and ports.
@@ -166,16 +126,8 @@ func (f *testFleet) devArgs() []string {
 // launch starts edge dev without waiting for it.
 func (f *testFleet) launch() {
 	f.t.Helper()
-	f.out, f.done = &output{}, make(chan struct{})
-	f.cmd = f.command(f.devArgs()...)
-	f.cmd.Stdout, f.cmd.Stderr = f.out, f.out
-	if err := f.cmd.Start(); err != nil {
-		f.t.Fatal(err)
-	}
-	go func(cmd *exec.Cmd, done chan struct{}) {
-		cmd.Wait()
-		close(done)
-	}(f.cmd, f.done)
+	p := program.Launch(f.t, f.command(f.devArgs()...))
+	f.cmd, f.out, f.done = p.Cmd, p.Out, p.Done()
 	f.t.Cleanup(f.stop)
 }
 

@@ -405,9 +405,9 @@ func TestServeFromATopologyFile(t *testing.T) {
 		}
 		return nil
 	})
-	p.end(t)
-	if !strings.Contains(p.out.String(), "edge has ended") {
-		t.Errorf("the edge does not say that it ended:\n%s", p.out)
+	p.End(t)
+	if !strings.Contains(p.Out.String(), "edge has ended") {
+		t.Errorf("the edge does not say that it ended:\n%s", p.Out)
 	}
 }
 

@@ -68,7 +68,7 @@ routes:
 	c, k := testnet.Certificate(t, l.edge.Name)
 	config := put("edge.yaml", fmt.Appendf(nil, "name: e1\nregion: lab\ntopology_file: %s\nadmin: {listen: \"127.0.0.1:%d\"}\nhttp: {listen: [%q]}\nhttps: {http3: true, listen: [%q], certificates: [{cert: %s, key: %s}]}\n",
 		topology, freePort(t), l.edge.Clear, l.edge.Secure, put("a.crt", c), put("a.key", k)))
-	l.pid = startProgram(t, "edge", "serve", "-c", config).cmd.Process.Pid
+	l.pid = startProgram(t, "edge", "serve", "-c", config).Cmd.Process.Pid
 	warm := volume.Clients(t, l.edge)[0]
 	testnet.Wait(t, "the edge to serve", func() bool {
 		n, err := warm.Up(t.Context(), volume.Zeros(1))

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"meridian/admin"
+	"meridian/internal/program"
 )
 
 // runMain runs one command line in this process.
@@ -93,39 +94,26 @@ func TestASecondSignalEndsTheProcessAtOnce(t *testing.T) {
 	adminAt := fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	file := filepath.Join(t.TempDir(), "edge.yaml")
 	writeText(t, file, "name: edge-a\nregion: a\nhttp: {listen: [\"127.0.0.1:0\"]}\nadmin: {listen: \""+adminAt+"\"}\ntopology_file: "+fileOf(t, oneTopology)+"\nshutdown: {grace: 10m}\n")
-	cmd := exec.Command(filepath.Join(binDir, "edge"), "serve", "-c", file)
-	out := &output{}
-	cmd.Stdout, cmd.Stderr = out, out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		cmd.Wait()
-		close(ended)
-	}()
-	defer func() {
-		cmd.Process.Kill()
-		<-ended
-	}()
+	p := program.Launch(t, exec.Command(filepath.Join(binDir, "edge"), "serve", "-c", file))
+	defer p.Kill()
 	ready := func() error { return (admin.Client{URL: "http://" + adminAt}).Ready(context.Background()) }
 	until(t, "the edge is ready", func() bool { return ready() == nil })
-	cmd.Process.Signal(syscall.SIGTERM)
+	p.Cmd.Process.Signal(syscall.SIGTERM)
 	until(t, "the edge is ending", func() bool {
 		err := ready()
 		return err != nil && strings.Contains(err.Error(), "the edge is ending")
 	})
 	until(t, "the process has ended", func() bool { // more than once: the first may come before it is listened to
-		cmd.Process.Signal(syscall.SIGTERM)
+		p.Cmd.Process.Signal(syscall.SIGTERM)
 		select {
-		case <-ended:
+		case <-p.Done():
 			return true
 		default:
 			return false
 		}
 	})
-	if st := cmd.ProcessState.Sys().(syscall.WaitStatus); !st.Signaled() || st.Signal() != syscall.SIGTERM {
-		t.Errorf("it ended with %s", cmd.ProcessState)
+	if st := p.Cmd.ProcessState.Sys().(syscall.WaitStatus); !st.Signaled() || st.Signal() != syscall.SIGTERM {
+		t.Errorf("it ended with %s", p.Cmd.ProcessState)
 	}
 }
 

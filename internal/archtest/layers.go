@@ -84,6 +84,7 @@ var Meridian = Rules{
 		"internal/h3raw":    Support,
 		"internal/loadgen":  Support,
 		"internal/probes":   Support,
+		"internal/program":  Support,
 		"internal/siege":    Support,
 		"internal/testnet":  Support,
 		"internal/volume":   Support,

@@ -6,7 +6,6 @@ package siege
 
 import (
 	"bufio"
-	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,42 +15,20 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"meridian/internal/program"
 	"meridian/internal/testnet"
 )
 
 // edge is a running edge program with a node behind it.
 type edge struct {
-	cmd                  *exec.Cmd
-	log                  *log
+	*program.Process
 	clear, secure, admin string // addresses; HTTP/3 is at that of secure
 	node                 *node
-}
-
-// log collects what the program prints.
-type log struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (l *log) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
-
-// String implements fmt.Stringer.
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
 }
 
 // settings are what a test wants otherwise than by default.
@@ -65,7 +42,7 @@ type settings struct {
 func start(t *testing.T, s settings) *edge {
 	t.Helper()
 	dir := t.TempDir()
-	e := &edge{node: startNode(t), log: &log{}}
+	e := &edge{node: startNode(t)}
 	put := func(name, text string) string {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -108,32 +85,9 @@ var serving = regexp.MustCompile(`msg="edge is serving".* http="\[(\S+) (\S+)\]"
 // launch starts the program and waits for it to say where it listens.
 func (e *edge) launch(t *testing.T, file string) {
 	t.Helper()
-	e.cmd = exec.Command(program, "serve", "-c", file)
-	e.cmd.Stdout, e.cmd.Stderr = e.log, e.log
-	e.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := e.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() { e.cmd.Wait(); close(ended) }()
-	t.Cleanup(func() {
-		e.cmd.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-ended:
-		case <-time.After(testnet.Patience):
-			t.Error("the edge does not end on SIGTERM")
-			e.cmd.Process.Kill()
-			<-ended
-		}
-		if code := e.cmd.ProcessState.ExitCode(); code != 0 {
-			t.Errorf("the edge ended with %d", code)
-		}
-		if t.Failed() {
-			t.Logf("the edge printed:\n%.20000s", e.log)
-		}
-	})
+	e.Process = program.Start(t, exec.Command(filepath.Join(programs, "edge"), "serve", "-c", file))
 	testnet.Wait(t, "the edge to listen", func() bool {
-		m := serving.FindStringSubmatch(e.log.String())
+		m := serving.FindStringSubmatch(e.Out.String())
 		if m != nil {
 			e.clear, e.secure, e.admin = m[1], m[2], m[3]
 		}
@@ -143,7 +97,7 @@ func (e *edge) launch(t *testing.T, file string) {
 
 // rss returns the program's resident bytes, or 0 if it has ended.
 func (e *edge) rss() int64 {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", e.cmd.Process.Pid))
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", e.Cmd.Process.Pid))
 	f := strings.Fields(string(b))
 	if err != nil || len(f) < 2 {
 		return 0
@@ -224,10 +178,10 @@ func (e *edge) calm(t *testing.T) {
 func (e *edge) setFiles(t *testing.T, n uint64) uint64 {
 	t.Helper()
 	var old unix.Rlimit
-	if err := unix.Prlimit(e.cmd.Process.Pid, unix.RLIMIT_NOFILE, nil, &old); err != nil {
+	if err := unix.Prlimit(e.Cmd.Process.Pid, unix.RLIMIT_NOFILE, nil, &old); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Prlimit(e.cmd.Process.Pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: old.Max}, nil); err != nil {
+	if err := unix.Prlimit(e.Cmd.Process.Pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: old.Max}, nil); err != nil {
 		t.Fatal(err)
 	}
 	return old.Cur
@@ -236,7 +190,7 @@ func (e *edge) setFiles(t *testing.T, n uint64) uint64 {
 // files returns how many files the program has open.
 func (e *edge) files(t *testing.T) int {
 	t.Helper()
-	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", e.cmd.Process.Pid))
+	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", e.Cmd.Process.Pid))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -83,7 +83,7 @@ func TestOpenConnectionsGoOnWhileThereAreNoFiles(t *testing.T) {
 		late[i] = testnet.Dial(t, e.clear)
 	}
 	testnet.Wait(t, "some tries", func() bool { served(); return admin() >= "5" })
-	if n := strings.Count(e.log.String(), "no connection can be taken"); n != 1 {
+	if n := strings.Count(e.Out.String(), "no connection can be taken"); n != 1 {
 		t.Errorf("it was said %d times", n)
 	}
 	e.setFiles(t, old)
@@ -93,7 +93,7 @@ func TestOpenConnectionsGoOnWhileThereAreNoFiles(t *testing.T) {
 			t.Errorf("who waited got %q", got)
 		}
 	}
-	testnet.Wait(t, "the edge to say that it goes on", func() bool { return strings.Contains(e.log.String(), "connections are taken again") })
+	testnet.Wait(t, "the edge to say that it goes on", func() bool { return strings.Contains(e.Out.String(), "connections are taken again") })
 	served()
 }
 
@@ -140,7 +140,7 @@ func TestWithoutFilesForNodesARequestIsRefusedAndTheNextOneServed(t *testing.T) 
 	if refused == many {
 		t.Error("none was served")
 	}
-	if strings.Contains(e.log.String(), "of=n1 state=suspect") {
+	if strings.Contains(e.Out.String(), "of=n1 state=suspect") {
 		t.Error("the node was blamed")
 	}
 	for _, c := range clients {
@@ -174,7 +174,7 @@ func TestAFullDiskCostsLinesOfTheAccessLogOnly(t *testing.T) {
 	}
 	testnet.Wait(t, "the failures to be counted", func() bool { return e.metric(t, "meridian_access_log_errors_total") > 0 })
 	link(file)
-	if err := e.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+	if err := e.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
 	testnet.Wait(t, "a line in the new file", func() bool {

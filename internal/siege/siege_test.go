@@ -15,41 +15,34 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+
+	"meridian/internal/program"
 )
 
 // full is whether to attack at full size and hold latencies to their bound: that takes some 20 minutes and a quiet machine.
 var full = os.Getenv("SIEGE") == "full"
 
-// program is the edge, built once.
-var program string
+// programs is where the edge is, built once.
+var programs string
 
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "meridian-siege-")
+	dir, err := program.Build(false, "meridian/cmd/edge")
 	if err != nil {
-		panic(err)
-	}
-	program = filepath.Join(dir, "edge")
-	if out, err := exec.Command("go", "build", "-race=false", "-o", program, "meridian/cmd/edge").CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build the edge: %v\n%s", err, out)
+		fmt.Fprintln(os.Stderr, err)
+		os.RemoveAll(dir)
 		os.Exit(1)
 	}
+	programs = dir
 	os.Setenv("QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING", "true")
-	code := m.Run()
-	os.RemoveAll(dir)
-	if code == 0 {
-		if err := goleak.Find(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	os.Exit(code)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		os.RemoveAll(dir)
+		os.Exit(code)
+	}))
 }
 
 // size returns small, or large with SIEGE=full.
