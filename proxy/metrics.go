@@ -57,6 +57,7 @@ func newMetrics(set *metrics.Set, s *Server) *proxyMetrics {
 	gauge("meridian_http_connections_accepted_total", func() float64 { return float64(s.engine.Stats().Accepted) })
 	gauge("meridian_http_connections_shed_total", func() float64 { return float64(s.engine.Stats().Shed) })
 	gauge("meridian_http_accept_errors_total", func() float64 { return float64(s.engine.Stats().AcceptErrors) })
+	gauge("meridian_tls_handshakes_waiting", func() float64 { return float64(s.shakers.Waiting()) })
 	gauge("meridian_http2_connections", func() float64 { return float64(s.http2.Stats().Open) })
 	gauge("meridian_http2_connections_total", func() float64 { return float64(s.http2.Stats().Served) })
 	gauge("meridian_http2_streams_total", func() float64 { return float64(s.http2.Stats().Streams) })

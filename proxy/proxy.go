@@ -32,7 +32,9 @@ import (
 	"meridian/proxy/http1"
 	"meridian/proxy/http2"
 	"meridian/proxy/http3"
+	"meridian/proxy/policy"
 	"meridian/proxy/tlsconf"
+	"meridian/proxy/turns"
 	"meridian/proxy/upstream"
 	"meridian/proxy/upstream/h2"
 	"meridian/topology"
@@ -131,6 +133,7 @@ type Server struct {
 	relays   registry
 	tunnels  atomic.Int64 // that are open
 	places   *census.Census
+	shakers  *turns.Turns // places of handshakes that compute
 	keys     *http3.Keys
 	front    front
 	via      via
@@ -152,6 +155,7 @@ func New(c Config) (*Server, error) {
 	s := &Server{
 		cfg:      c,
 		places:   census.New(),
+		shakers:  turns.New(policy.HandshakePlaces()),
 		keys:     http3.NewKeys(),
 		upstream: upstream.NewPool(upstream.Config{IdleTimeout: c.UpstreamIdle, Limits: c.Limits}),
 		h2:       h2.NewPool(h2.Config{IdleTimeout: c.UpstreamIdle, Limits: c.Limits}),

@@ -75,7 +75,7 @@ func (s *Server) policy(c *Config) policy.Policy {
 	return policy.Policy{
 		Handler: s.handle, Limits: c.Limits, HandshakeTimeout: c.HandshakeTimeout, HeadTimeout: c.HeadTimeout, IdleTimeout: c.IdleTimeout,
 		MinBodyRate: c.MinBodyRate, BodyWindow: c.BodyWindow, WriteTimeout: c.WriteTimeout, MaxRequests: c.MaxRequests, MaxStreams: c.MaxStreams,
-		MaxConnections: c.MaxConnections, MaxConnectionsPerAddress: c.MaxConnectionsPerAddress, Census: s.places,
+		MaxConnections: c.MaxConnections, MaxConnectionsPerAddress: c.MaxConnectionsPerAddress, Census: s.places, Handshakes: s.shakers,
 		Refused: s.refused, Panicked: s.panicked,
 	}
 }

@@ -67,6 +67,7 @@ var Meridian = Rules{
 		"proxy/strict":      Do,
 		"proxy/tlsconf":     Do,
 		"proxy/tunnel":      Do,
+		"proxy/turns":       Do,
 		"proxy/upstream":    Do,
 		"proxy/upstream/h2": Do,
 		"topology/etcd":     Do,

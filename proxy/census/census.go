@@ -48,7 +48,7 @@ func (c *Census) Enter(client netip.Addr, most, mostFrom int) bool {
 		c.all.Add(-1)
 		return false
 	}
-	client = subscriber(client)
+	client = Subscriber(client)
 	s := c.shard(client)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -62,7 +62,7 @@ func (c *Census) Enter(client netip.Addr, most, mostFrom int) bool {
 
 // Leave gives a connection's place back.
 func (c *Census) Leave(client netip.Addr) {
-	client = subscriber(client)
+	client = Subscriber(client)
 	s := c.shard(client)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -74,7 +74,7 @@ func (c *Census) Leave(client netip.Addr) {
 
 // Count returns how many connections there are, and how many of a client.
 func (c *Census) Count(client netip.Addr) (all, from int) {
-	client = subscriber(client)
+	client = Subscriber(client)
 	s := c.shard(client)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -85,8 +85,9 @@ func (c *Census) shard(a netip.Addr) *shard {
 	return &c.shards[maphash.Comparable(c.seed, a)%uint64(len(c.shards))]
 }
 
-// subscriber returns what an address counts as. A zone tells interfaces of this machine apart, not clients.
-func subscriber(a netip.Addr) netip.Addr {
+// Subscriber returns what an address counts as: an IPv4 address itself, of an IPv6 address the first 64 bits. A zone tells
+// interfaces of this machine apart, not clients.
+func Subscriber(a netip.Addr) netip.Addr {
 	a = a.Unmap()
 	if !a.Is6() {
 		return a

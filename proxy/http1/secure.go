@@ -58,7 +58,7 @@ func (l *tlsListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tls.Server(socket.Wrap(nc), l.conf), nil
+	return tls.Server(&turning{Conn: socket.Wrap(nc)}, l.conf), nil
 }
 
 // shake makes the TLS handshake where there is one to make. It says what is next: arrived for HTTP/1, asHTTP2 for HTTP/2,
@@ -67,8 +67,10 @@ func (p *peer) shake() awaited {
 	if p.tls == nil || p.shaken {
 		return arrived
 	}
-	p.tls.SetDeadline(time.Now().Add(p.s.config().HandshakeTimeout))
-	if err := p.tls.Handshake(); err != nil {
+	cfg := p.s.config()
+	deadline := time.Now().Add(cfg.HandshakeTimeout)
+	p.tls.SetDeadline(deadline)
+	if err := inTurn(p.tls, cfg.Handshakes, p.client.Addr(), deadline); err != nil {
 		kernelConn(p.tls).Close() // the alert that says why is on its way
 		return over
 	}

@@ -11,12 +11,14 @@ package policy
 
 import (
 	"net/netip"
+	"runtime"
 	"sync/atomic"
 	"time"
 
 	"meridian/proxy/census"
 	"meridian/proxy/exchange"
 	"meridian/proxy/strict"
+	"meridian/proxy/turns"
 )
 
 // Policy is what an engine needs to know of how clients are served. Its zero value but for Handler works.
@@ -59,13 +61,20 @@ type Policy struct {
 	// Census counts the connections, together with those of other engines that have the same one. It can't be exchanged for
 	// another. Nil: one of the engine's own.
 	Census *census.Census
+	// Handshakes gives out the places of TLS handshakes that compute, together with those of other engines that have the same
+	// one: HTTP/3's are not among them. It can't be exchanged for another. Nil: as many as HandshakePlaces says, of the engine's own.
+	Handshakes *turns.Turns
 	// Refused is told of each request that is refused for its form. Nil: nobody is.
 	Refused func(client netip.AddrPort, r *strict.Refusal)
 	// Panicked is told of a handler's panic. Nil: nobody is.
 	Panicked func(v any, stack []byte)
 }
 
-// WithDefaults returns p with every zero field replaced by its default, but for Handler and Census.
+// HandshakePlaces is how many TLS handshakes may compute at one time: half of the processors, so that whatever comes to shake
+// hands leaves the other half to requests.
+func HandshakePlaces() int { return max(1, runtime.GOMAXPROCS(0)/2) }
+
+// WithDefaults returns p with every zero field replaced by its default, but for Handler, Census and Handshakes.
 func (p Policy) WithDefaults() Policy {
 	p.Limits = p.Limits.WithDefaults()
 	for _, d := range []struct {
@@ -106,10 +115,10 @@ type Live struct{ p atomic.Pointer[Policy] }
 func (l *Live) Load() *Policy { return l.p.Load() }
 
 // Store puts another policy in force, with its defaults. Handler, Refused and Panicked stay as they are where p has none, and
-// the Census always.
+// the Census and Handshakes always.
 func (l *Live) Store(p Policy) {
 	if old := l.Load(); old != nil {
-		p.Census = old.Census
+		p.Census, p.Handshakes = old.Census, old.Handshakes
 		if p.Handler == nil {
 			p.Handler = old.Handler
 		}
@@ -122,6 +131,9 @@ func (l *Live) Store(p Policy) {
 	}
 	if p.Census == nil {
 		p.Census = census.New()
+	}
+	if p.Handshakes == nil {
+		p.Handshakes = turns.New(HandshakePlaces())
 	}
 	p = p.WithDefaults()
 	l.p.Store(&p)

@@ -53,3 +53,17 @@ func Kernel(nc net.Conn) net.Conn {
 		nc = upper.NetConn()
 	}
 }
+
+// wrapped returns the Conn that nc is, or has below it; else nil.
+func wrapped(nc net.Conn) *Conn {
+	for {
+		if c, ok := nc.(*Conn); ok {
+			return c
+		}
+		upper, ok := nc.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nil
+		}
+		nc = upper.NetConn()
+	}
+}

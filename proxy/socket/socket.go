@@ -35,7 +35,7 @@ type Socket struct {
 func (s *Socket) Reset(conn net.Conn) {
 	s.conn, s.raw, s.below = conn, nil, nil
 	if t, ok := conn.(*tls.Conn); ok {
-		s.below, _ = t.NetConn().(*Conn)
+		s.below = wrapped(t.NetConn())
 	}
 	if tcp, ok := conn.(*net.TCPConn); ok && haveRaw {
 		s.raw, _ = tcp.SyscallConn()
