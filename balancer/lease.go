@@ -38,6 +38,9 @@ func (l *Lease) Node() *topology.Node {
 	return l.entry.node
 }
 
+// Began returns when the lease was taken, in Unix time; the epoch for the zero lease.
+func (l *Lease) Began() time.Time { return time.Unix(0, l.began) }
+
 // Stream counts the lease as an open stream from now on, no longer as a request in flight. A second call does nothing.
 func (l *Lease) Stream() {
 	if l.entry == nil || l.stream {

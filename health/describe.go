@@ -21,7 +21,11 @@ func (v Verdict) Describe(now time.Time) string {
 	if v.Reason != "" {
 		b.WriteString(": " + v.Reason)
 	}
-	fmt.Fprintf(&b, " (%d checks, %d failed)", v.Checks, v.Failures)
+	fmt.Fprintf(&b, " (%d checks, %d failed", v.Checks, v.Failures)
+	if v.Refuted > 0 {
+		fmt.Fprintf(&b, ", %d refuted", v.Refuted)
+	}
+	b.WriteString(")")
 	return b.String()
 }
 

@@ -8,14 +8,17 @@
 //
 //	t := health.NewTracker(func(id string, v health.Verdict) { … })
 //	t.Apply(map[string]health.Settings{"mcp-1": health.SettingsOf(pool)}, now)
+//	t.Checking("mcp-1", now)                                      // a check begins
 //	next := t.Probed("mcp-1", ok, reason, latency, now)          // check again after next
+//	next = t.TimedOut("mcp-1", reason, latency, now)             // where all that failed was the time
 //	if t.Observe("mcp-1", health.ConnectFailed, reason, now) {}   // true: check now
 //
 // Why: a check finds a node that is dead or hangs, an outcome finds one that passes its checks and fails its requests, and
 // finds it sooner.
 //
 // Trips when: Fall checks in a row fail, or one right after a connection failed: Down. A connection fails: Refused until a check has
-// decided, as long as another node of the group can be picked. Ejected for a ban, but never the last node of its group that can be
+// decided, as long as another node of the group can be picked. A check that timed out doesn't count where requests that began after it
+// were answered (TimedOut): on a starved machine checks are late while the node serves. Ejected for a ban, but never the last node of its group that can be
 // picked nor more than a tenth of the group, or one: ConsecutiveErrors gateway errors in a row; half of at least 20 requests of ten
 // seconds failed; a success rate far below the group's, or answers far slower than the tier's (Compare).
 //
@@ -150,6 +153,8 @@ type Verdict struct {
 	// Checks and Failures count the checks, and those of them that failed.
 	Checks   uint64 `json:"checks"`
 	Failures uint64 `json:"failures"`
+	// Refuted counts those of Failures that requests refuted (Tracker.TimedOut).
+	Refuted uint64 `json:"refuted,omitempty"`
 	// BanUntil is when the last ban ends or has ended. Zero: there was none.
 	BanUntil time.Time `json:"ban_until,omitzero"`
 	// LastCheck is when the last check ended. Zero: there was none.

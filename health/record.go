@@ -16,6 +16,8 @@ type record struct {
 	// alert says that a success would change something. Read without the lock, so that successes cost one load.
 	alert  atomic.Bool
 	window window
+	// evidence is what requests say while a check runs.
+	evidence evidence
 	seed   uint64 // what the jitter of bans is made of; 0: none
 
 	mu        sync.Mutex // guards the fields below

@@ -24,6 +24,9 @@ var rewrite = flag.Bool("rewrite", false, "write what the stories really give in
 //
 //	0s targets a,b [group=G] [rise=N] [fall=N] [interval=D] [fast=D] [errors=N] [ban=D] [max_fails=N] [fail_timeout=D]
 //	1s probe a ok|fail [REASON]          prints after how long to check again
+//	1s checking a                        a check begins
+//	1s timeout a [REASON]                it ends so; prints after how long to check again
+//	1s answered a N BEGAN                N requests, which began at the time BEGAN of the story, are answered
 //	2s observe a success|gateway|connect|gone [REASON]     prints "probe now" if that is asked for
 //	3s many a N success|gateway          N times observe, without what it prints
 //	3s compare [a=S ...]                 slowness, where the median is 1 and the MAD 0.1
@@ -99,6 +102,19 @@ func (s *story) play(line string) {
 	case "probe":
 		next := s.tracker.Probed(args[0], args[1] == "ok", strings.Join(args[2:], " "), 3*time.Millisecond, now)
 		fmt.Fprintf(&s.out, "next in %s\n", next)
+	case "checking":
+		s.tracker.Checking(args[0], now)
+	case "timeout":
+		fmt.Fprintf(&s.out, "next in %s\n", s.tracker.TimedOut(args[0], strings.Join(args[1:], " "), time.Second, now))
+	case "answered":
+		n, _ := strconv.Atoi(args[1])
+		at, err := time.ParseDuration(args[2])
+		if err != nil {
+			s.t.Fatalf("%q is no time", args[2])
+		}
+		for range n {
+			s.tracker.Answered(args[0], began.Add(at))
+		}
 	case "observe":
 		o, ok := map[string]health.Outcome{"success": health.Success, "gateway": health.GatewayError, "connect": health.ConnectFailed, "gone": health.ClientGone}[args[1]]
 		if !ok {

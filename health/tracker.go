@@ -78,14 +78,23 @@ func (t *Tracker) groupLocked(next map[string]*group, name string) *group {
 func (t *Tracker) record(id string) *record { return (*t.records.Load())[id] }
 
 // Probed takes in the result of a check and returns after how long to check again. reason says what failed ("connect
-// refused"). For a target that is not known it changes nothing and returns the default interval.
+// refused"). For a target that is not known it changes nothing and returns the default interval. A check that failed for its
+// time alone is for TimedOut.
 func (t *Tracker) Probed(id string, ok bool, reason string, latency time.Duration, now time.Time) (next time.Duration) {
+	return t.checked(id, now, func(r *record) {
+		r.evidence.end()
+		r.checkedLocked(ok, reason, latency, now)
+	})
+}
+
+// checked has the result of a check taken in under the target's lock, and tells what it has changed.
+func (t *Tracker) checked(id string, now time.Time, take func(*record)) (next time.Duration) {
 	r := t.record(id)
 	if r == nil {
 		return Settings{}.withDefaults().Interval
 	}
 	r.mu.Lock()
-	r.checkedLocked(ok, reason, latency, now)
+	take(r)
 	next = r.nextLocked(now)
 	r.mu.Unlock()
 	r.tell(t.changed)
@@ -103,6 +112,9 @@ func (t *Tracker) Observe(id string, o Outcome, reason string, now time.Time) (p
 	}
 	if o == Success && !r.alert.Load() {
 		return false
+	}
+	if o != Success {
+		r.evidence.fail()
 	}
 	r.mu.Lock()
 	probeNow = r.observedLocked(o, reason, now)

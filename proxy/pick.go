@@ -79,6 +79,9 @@ func (r *relay) answered(status int, h exchange.Header) {
 		}
 	}
 	r.lease.Answered(time.Now(), o)
+	if status < 502 || status > 504 {
+		r.s.cfg.Answered(r.node.Name, r.lease.Began())
+	}
 	if load := h.Get(loadField); load != "" {
 		r.lease.Report(loadOf(load))
 	}

@@ -60,6 +60,9 @@ type Config struct {
 	Sessions *mcp.Sessions
 	// Observe is told how a request to a node ended. Nil: nobody is. It must not block.
 	Observe func(node topology.NodeID, o health.Outcome, reason string)
+	// Answered is told when a node begins to answer a request, other than with a failure of a gateway, and when that began to be sent. Nil:
+	// nobody is. It must not block.
+	Answered func(node topology.NodeID, began time.Time)
 	// Health is asked for GET /healthz where no route matches that. Nil: it is always well.
 	Health func() (ok bool, body []byte)
 	// Stopping is called when a graceful stop begins, before Grace, so that readiness can turn false. Nil: nobody is.
@@ -175,6 +178,9 @@ func New(c Config) (*Server, error) {
 func (c Config) withDefaults() Config {
 	if c.Observe == nil {
 		c.Observe = func(topology.NodeID, health.Outcome, string) {}
+	}
+	if c.Answered == nil {
+		c.Answered = func(topology.NodeID, time.Time) {}
 	}
 	if c.Health == nil {
 		c.Health = func() (bool, []byte) { return true, []byte("ok\n") }

@@ -63,7 +63,7 @@ func (s *server) proxyConfig(c *config.Edge) proxy.Config {
 	l := c.Limits
 	return proxy.Config{
 		Listen: c.HTTP.Listen, ListenTLS: c.HTTPS.Listen, TLS: s.tls, HTTP3: c.HTTPS.HTTP3, HandshakeTimeout: c.HTTPS.HandshakeTimeout.Std(),
-		Snapshot: s.store.Load, Table: s.table, Sessions: s.sessions, Observe: s.observe, Health: s.healthz,
+		Snapshot: s.store.Load, Table: s.table, Sessions: s.sessions, Observe: s.observe, Answered: s.answered, Health: s.healthz,
 		Limits:      http1.Limits{HeadBytes: l.MaxHeadBytes, Fields: l.MaxHeaderCount},
 		HeadTimeout: l.HeadTimeout.Std(), IdleTimeout: l.IdleTimeout.Std(),
 		MinBodyRate: l.MinBodyRate, WriteTimeout: l.WriteTimeout.Std(), MaxRequests: l.MaxRequestsPerConnection, MaxStreams: l.MaxStreams,
@@ -81,6 +81,9 @@ func (s *server) observe(node topology.NodeID, o health.Outcome, reason string) 
 		s.prober.Kick(string(node))
 	}
 }
+
+// answered hands on that a node lives: a check of it that times out meanwhile is wrong.
+func (s *server) answered(node topology.NodeID, began time.Time) { s.tracker.Answered(string(node), began) }
 
 // healthz is the edge's own health, for load balancers in front of it.
 func (s *server) healthz() (bool, []byte) {

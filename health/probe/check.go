@@ -17,6 +17,7 @@ import (
 // result is what one check has found.
 type result struct {
 	ok     bool
+	late   bool             // it failed for its time alone
 	reason string           // what failed, printable and bounded
 	report *topology.Report // of an edge
 	local  error            // a fault of this machine kept the check from being made: it says nothing of the target
@@ -41,7 +42,7 @@ func (c checker) check(ctx context.Context, t Target) result {
 	case err == nil:
 		return result{ok: true, report: report}
 	case ctx.Err() != nil, isTimeout(err): // the dialer's clock may be a little ahead of the context's
-		return result{reason: fmt.Sprintf("timeout after %s", timeout)}
+		return result{late: true, reason: fmt.Sprintf("timeout after %s", timeout)}
 	case isLocal(err):
 		return result{local: err}
 	}

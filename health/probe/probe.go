@@ -177,6 +177,7 @@ func (p *Prober) Run(ctx context.Context) error {
 // run makes one check and tells its result.
 func (p *Prober) run(ctx context.Context, e *entry, t Target) {
 	start := time.Now()
+	p.cfg.Tracker.Checking(t.ID, start)
 	r := p.check(ctx, t)
 	now := time.Now()
 	if ctx.Err() != nil || !p.current(e) {
@@ -188,11 +189,18 @@ func (p *Prober) run(ctx context.Context, e *entry, t Target) {
 		p.finish(e, now.Add(jitter(retryLocal, 0.1)))
 		return
 	}
-	next := p.cfg.Tracker.Probed(t.ID, r.ok, r.reason, now.Sub(start), now)
+	next := p.tell(t, r, now.Sub(start), now)
 	if r.report != nil && p.cfg.Report != nil {
 		p.cfg.Report(topology.EdgeID(t.ID[strings.LastIndexByte(t.ID, '/')+1:]), r.report)
 	}
 	p.finish(e, start.Add(jitter(next, t.Check.WithDefaults().Jitter)))
+}
+
+func (p *Prober) tell(t Target, r result, took time.Duration, now time.Time) (next time.Duration) {
+	if r.late {
+		return p.cfg.Tracker.TimedOut(t.ID, r.reason, took, now)
+	}
+	return p.cfg.Tracker.Probed(t.ID, r.ok, r.reason, took, now)
 }
 
 // Ours: a machine that has run out of descriptors or ports is not helped by more attempts.
