@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"meridian/internal/testnet"
 )
 
 // refusedStart starts a fleet that must not come up, and returns what it printed.
@@ -79,7 +81,7 @@ func TestAWorkerThatCannotStartEndsTheWholeStart(t *testing.T) {
 	if out := f.refusedStart(1); !strings.Contains(lastLine(out), "no luck today") {
 		t.Errorf("the last line does not say what is wrong:\n%s", out)
 	}
-	if !allFree(f.etcd) || !allFree(f.http) {
+	if !testnet.IsFree(f.etcd) || !testnet.IsFree(f.http) {
 		t.Error("a process of the refused start is left behind")
 	}
 }

@@ -9,14 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -26,6 +24,7 @@ import (
 	"meridian/admin"
 	"meridian/cmd/edge/dev"
 	"meridian/internal/program"
+	"meridian/internal/testnet"
 )
 
 // The end-to-end tests start the real programs, built once, with the race detector if the tests have it.
@@ -76,46 +75,10 @@ func startFleet(t *testing.T, args ...string) *testFleet {
 	return f
 }
 
-// ports are handed out once in a test binary: from below the ephemeral range, so that no client connection has them.
-var ports struct {
-	sync.Mutex
-	next int
-}
-
-// freePort returns a port that, with the next one, is free for TCP and UDP on the first four loopback addresses.
+// freePort returns a port that, with the next one, is free on the first four loopback addresses.
 func freePort(t *testing.T) int {
 	t.Helper()
-	ports.Lock()
-	defer ports.Unlock()
-	if ports.next == 0 {
-		ports.next = 10000 + os.Getpid()%2000*8
-	}
-	for range 1000 {
-		p := ports.next
-		ports.next += 2
-		if allFree(p) && allFree(p+1) {
-			return p
-		}
-	}
-	t.Fatal("no free port")
-	return 0
-}
-
-func allFree(port int) bool {
-	for i := 1; i <= 4; i++ {
-		at := fmt.Sprintf("127.0.0.%d:%d", i, port)
-		ln, err := net.Listen("tcp", at)
-		if err != nil {
-			return false
-		}
-		ln.Close()
-		pc, err := net.ListenPacket("udp", at)
-		if err != nil {
-			return false
-		}
-		pc.Close()
-	}
-	return true
+	return testnet.Port(t)
 }
 
 func (f *testFleet) devArgs() []string {
