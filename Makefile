@@ -22,6 +22,8 @@ build: ## Build bin/edge and bin/backend
 run: build ## Bring up a whole fleet on this machine; Ctrl-C ends it
 	bin/edge dev
 
+# By default every program with the race detector waits a second at its end for more races: each package's tests do.
+test: export GORACE ?= atexit_sleep_ms=0
 test: ## The whole test suite: unit, race, end to end
 	$(TEST)
 

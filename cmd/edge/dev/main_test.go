@@ -17,6 +17,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"meridian/internal/program"
 	"meridian/topology"
 )
 
@@ -29,6 +30,9 @@ const childMode = "MERIDIAN_TEST_CHILD"
 func TestMain(m *testing.M) {
 	if os.Args[len(os.Args)-1] == ExitWithParent {
 		os.Exit(behave(os.Getenv(childMode)))
+	}
+	if os.Getenv("GORACE") == "" {
+		os.Setenv("GORACE", program.QuickExit) // for the children
 	}
 	goleak.VerifyTestMain(m)
 }
