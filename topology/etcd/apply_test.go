@@ -196,6 +196,7 @@ func runOut(t *testing.T, c *Client) {
 }
 
 func TestAWriterThatDiesLeavesAllOrNothing(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	c := s.client(t)
 	f := follow(t, c, WatcherConfig{})
@@ -245,6 +246,7 @@ func TestAWriterThatDiesLeavesAllOrNothing(t *testing.T) {
 }
 
 func TestADirectWriteAfterACommitWins(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	c := s.client(t)
 	mustApply(t, c, fleet(0)...)
@@ -294,6 +296,7 @@ func TestAPausedWriterCanWriteNothingMore(t *testing.T) {
 }
 
 func TestASecondApplyWaitsForTheFirstAndThenNamesIt(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	c, other := s.client(t), s.client(t)
 	release := make(chan struct{})
@@ -328,6 +331,7 @@ func TestASecondApplyWaitsForTheFirstAndThenNamesIt(t *testing.T) {
 }
 
 func TestAKilledWritersLockRunsOutByItself(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	dying := die(t, s, "locked", 1)
 	dying.lockTTL = 2 * time.Second

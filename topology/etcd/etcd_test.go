@@ -6,9 +6,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"sync"
 	"testing"
@@ -17,6 +17,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/goleak"
 
+	"meridian/internal/testnet"
 	"meridian/topology"
 )
 
@@ -25,6 +26,7 @@ func TestMain(m *testing.M) {
 		serveAsChild()
 		return
 	}
+	flag.Set("test.parallel", "4") // unless the command line says otherwise: most tests wait for an etcd
 	goleak.VerifyTestMain(m,
 		// etcd's server starts these once per process, or ends them some time after Close has returned.
 		goleak.IgnoreTopFunction("gopkg.in/natefinch/lumberjack%2ev2.(*Logger).millRun"),
@@ -48,14 +50,10 @@ func newServer(t *testing.T) *server {
 	return s
 }
 
+// freeAddress is not an ephemeral port: those of an etcd that ends and starts again are free until it does.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	return fmt.Sprintf("127.0.0.1:%d", testnet.Port(t))
 }
 
 func (s *server) start(t *testing.T) {

@@ -35,6 +35,7 @@ func TestAHeldItemHasItsWholeTimeAgainAfterALossOfContact(t *testing.T) {
 }
 
 func TestNothingIsDroppedWhileEtcdIsAway(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	c := s.client(t)
 	mustApply(t, c, fleet(0)...)

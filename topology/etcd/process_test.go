@@ -50,6 +50,7 @@ func startChild(t *testing.T, cfg ServerConfig) *os.Process {
 }
 
 func TestAFrozenThenKilledEtcdChangesNothingAndIsFollowedAgain(t *testing.T) {
+	t.Parallel()
 	s := &server{cfg: ServerConfig{Dir: t.TempDir(), ClientURL: "http://" + freeAddress(t), PeerURL: "http://" + freeAddress(t)}}
 	etcd := startChild(t, s.cfg)
 	c := s.client(t)

@@ -36,6 +36,7 @@ func register(t *testing.T, c *Client, cfg RegistrarConfig) (r *Registrar, stop 
 func valueOf(n *topology.Node) func() []byte { return func() []byte { return topology.Encode(n) } }
 
 func TestARegistrationStandsWhileTheProcessRuns(t *testing.T) {
+	t.Parallel()
 	c := newServer(t).client(t)
 	var weight atomic.Int64
 	weight.Store(1)
@@ -78,6 +79,7 @@ func TestARegistrationStandsWhileTheProcessRuns(t *testing.T) {
 }
 
 func TestARegistrarComesBackAfterItsLeaseIsLost(t *testing.T) {
+	t.Parallel()
 	c := newServer(t).client(t)
 	r, _ := register(t, c, RegistrarConfig{Key: node(1).Key(), Value: valueOf(node(1))})
 	if err := r.Wait(deadline(t)); err != nil {
@@ -96,6 +98,7 @@ func TestARegistrarComesBackAfterItsLeaseIsLost(t *testing.T) {
 }
 
 func TestARegistrarComesBackWithinASecondOfEtcd(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	c := s.client(t)
 	r, stop := register(t, c, RegistrarConfig{Key: node(1).Key(), TTL: 2 * time.Second, Value: valueOf(node(1))})
@@ -119,6 +122,7 @@ func TestARegistrarComesBackWithinASecondOfEtcd(t *testing.T) {
 }
 
 func TestARegistrarThatEndsWithoutEtcdEndsSoon(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	r, stop := register(t, s.client(t), RegistrarConfig{Key: node(1).Key(), Value: valueOf(node(1))})
 	if err := r.Wait(deadline(t)); err != nil {

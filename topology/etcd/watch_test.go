@@ -73,6 +73,7 @@ func TestABurstBecomesFewSnapshots(t *testing.T) {
 }
 
 func TestAnEtcdThatStopsAndReturns(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	c := s.client(t)
 	mustApply(t, c, fleet(2)...)
@@ -99,6 +100,7 @@ func TestAnEtcdThatStopsAndReturns(t *testing.T) {
 }
 
 func TestAWatcherReadsAnewAfterCompaction(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	c := s.client(t)
 	mustApply(t, c, fleet(2)...)
@@ -147,6 +149,7 @@ func TestAResumeAtACompactedRevisionListsAgain(t *testing.T) {
 }
 
 func TestAnotherEtcdIsReadAnew(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	c := s.client(t)
 	logs := &logBuffer{}
@@ -291,6 +294,7 @@ func TestADanglingReferenceCostsOneResource(t *testing.T) {
 }
 
 func TestWithoutEtcdTheTopologyComesFromDisk(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	dir := t.TempDir()
 	onDisk := func(cfg *Config) { cfg.Dir = dir }
@@ -350,6 +354,7 @@ func TestABrokenFileGivesWayToTheOneBefore(t *testing.T) {
 }
 
 func TestALostLeaseIsNotADeath(t *testing.T) {
+	t.Parallel()
 	c := newServer(t).client(t)
 	mustApply(t, c, fleet(0)...)
 	f := follow(t, c, WatcherConfig{Hold: time.Second})
@@ -387,6 +392,7 @@ func TestALostLeaseIsNotADeath(t *testing.T) {
 }
 
 func TestLiveNodesThatOnlyTheDiskKnowsAreHeld(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	dir := t.TempDir()
 	onDisk := func(cfg *Config) { cfg.Dir = dir }
