@@ -107,7 +107,9 @@ func TestLargeBodiesPassBothWaysInBoundedMemory(t *testing.T) {
 				t.Fatal(err)
 			}
 			req.ContentLength = length
-			resp, err := client(t).Do(req)
+			c := client(t)
+			c.Timeout = 5 * testnet.Patience // on a machine that is busy
+			resp, err := c.Do(req)
 			if err != nil {
 				t.Fatal(err)
 			}
