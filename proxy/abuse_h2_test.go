@@ -293,6 +293,7 @@ func (a *abuser) serve(c *testnet.Conn) {
 // TestANodeOfHTTP2ThatMisbehavesHarmsNobody has each client ask, beside a request that shares the connection to the node, and
 // then others.
 func TestANodeOfHTTP2ThatMisbehavesHarmsNobody(t *testing.T) {
+	t.Parallel()
 	e := newEdge(t, withTLS(t, "a.test"), withHTTP3)
 	e.speak(topology.ProtocolH2C)
 	a := &abuser{}

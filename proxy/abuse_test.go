@@ -175,6 +175,7 @@ func endless(begin, more string) func(*testnet.Conn) {
 
 // TestANodeOfHTTP1ThatMisbehavesHarmsNobody has each client ask, and then others.
 func TestANodeOfHTTP1ThatMisbehavesHarmsNobody(t *testing.T) {
+	t.Parallel()
 	e := newEdge(t, withTLS(t, "a.test"), withHTTP3)
 	e.rawNode("n1", "web", func(c *testnet.Conn) {
 		for {

@@ -57,6 +57,7 @@ func mute(t *testing.T) string {
 // TestAConnectEndsWithItsRequest: while the edge connects to a node that does not answer, requests end early in every way that there is.
 // None may wait for the connect, whose time is longer than the test's patience, and the node is not blamed.
 func TestAConnectEndsWithItsRequest(t *testing.T) {
+	t.Parallel()
 	for name, node := range map[string]struct {
 		addr     func(*testing.T) string
 		protocol topology.Protocol

@@ -114,6 +114,7 @@ func TestOnlyGRPCsClientsGetAStatusForABrokenAnswer(t *testing.T) {
 
 // TestAGRPCDeadlineIsToldToAClientThatReadsNothing: the status overtakes what waits for the client's window.
 func TestAGRPCDeadlineIsToldToAClientThatReadsNothing(t *testing.T) {
+	t.Parallel()
 	e := newEdge(t, func(c *Config) { c.WriteTimeout = 10 * testnet.Patience })
 	e.speak(topology.ProtocolGRPC)
 	e.h2Node("n1", func(w http.ResponseWriter, r *http.Request) {

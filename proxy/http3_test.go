@@ -84,6 +84,7 @@ func TestHTTP3IsProxiedAndAnnounced(t *testing.T) {
 }
 
 func TestOverHTTP3TheSameIsRefused(t *testing.T) {
+	t.Parallel()
 	e := newEdge(t, withTLS(t, "a.test"), withHTTP3)
 	e.httpNode("n1", "web", func(w http.ResponseWriter, r *http.Request) { t.Errorf("the node got %s %s", r.Method, r.URL) })
 	c := h3(t)
@@ -124,6 +125,7 @@ func TestOverHTTP3TheSameIsRefused(t *testing.T) {
 }
 
 func TestABrokenAnswerIsBrokenOnHTTP3(t *testing.T) {
+	t.Parallel()
 	e := newEdge(t, withTLS(t, "a.test"), withHTTP3)
 	e.rawNode("n1", "web", func(c *testnet.Conn) {
 		c.ReadUntil("\r\n\r\n")
@@ -197,6 +199,7 @@ func TestAtShutdownHTTP3RequestsUnderWayAreAnswered(t *testing.T) {
 
 // TestAtShutdownAnHTTP3ClientHasTimeToReadItsAnswer: the end of a QUIC connection takes from a client what it has not read.
 func TestAtShutdownAnHTTP3ClientHasTimeToReadItsAnswer(t *testing.T) {
+	t.Parallel()
 	e := newEdge(t, withTLS(t, "a.test"), withHTTP3, func(c *Config) { c.Deadline = testnet.Patience })
 	e.httpNode("n1", "web", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "done") })
 	req, _ := http.NewRequest("GET", "https://"+e.secureAddr()+"/", nil)

@@ -36,6 +36,7 @@ func flood(c *testnet.Conn) {
 // TestARequestsTimeEndsAWriteThatWaitsForItsClient: a client that reads nothing holds its place no longer than the route
 // allows, although it would have more time to take what is written to it.
 func TestARequestsTimeEndsAWriteThatWaitsForItsClient(t *testing.T) {
+	t.Parallel()
 	e := newEdge(t, withTLS(t, "a.test"), withHTTP3, func(c *Config) { c.WriteTimeout = 10 * testnet.Patience })
 	e.set.Put(&topology.Route{Name: "web", Pool: "web", Timeouts: topology.Timeouts{Request: topology.Duration(time.Second)}})
 	e.rawNode("n1", "web", flood)

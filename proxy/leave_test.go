@@ -143,6 +143,7 @@ func leavingEdge(t *testing.T) (e *edge, started, finish chan struct{}) {
 
 // TestTheClientsOfAListenerThatGoesAreTold is a reload that takes the listener with TLS away: requests under way are answered.
 func TestTheClientsOfAListenerThatGoesAreTold(t *testing.T) {
+	t.Parallel()
 	for name, open := range leavers {
 		t.Run(name, func(t *testing.T) {
 			e, started, finish := leavingEdge(t)
@@ -170,6 +171,7 @@ func TestTheClientsOfAListenerThatGoesAreTold(t *testing.T) {
 
 // TestAtTheStopClientsAreTold is the same for all listeners.
 func TestAtTheStopClientsAreTold(t *testing.T) {
+	t.Parallel()
 	for name, open := range leavers {
 		t.Run(name, func(t *testing.T) {
 			e, started, finish := leavingEdge(t)

@@ -18,6 +18,7 @@ import (
 )
 
 func TestAtShutdownRequestsUnderWayAreAnswered(t *testing.T) {
+	t.Parallel()
 	started, finish := make(chan struct{}), make(chan struct{})
 	stopping := false
 	e := newEdge(t, func(c *Config) { c.Stopping = func() { stopping = true } })
@@ -99,6 +100,7 @@ func TestConnectionsAboveTheLimitAreTurnedAway(t *testing.T) {
 
 // TestDuringGraceAllGoesOnAndThenClientsAreTold holds on to one connection from before the stop to the end.
 func TestDuringGraceAllGoesOnAndThenClientsAreTold(t *testing.T) {
+	t.Parallel()
 	begun, answer := make(chan struct{}), make(chan struct{})
 	e := newEdge(t, func(c *Config) { c.Grace = 300 * time.Millisecond; c.Stopping = func() { close(begun) } })
 	e.httpNode("n1", "web", func(w http.ResponseWriter, r *http.Request) {
@@ -131,6 +133,7 @@ func TestDuringGraceAllGoesOnAndThenClientsAreTold(t *testing.T) {
 }
 
 func TestAPanicCostsOneRequestAndGivesEverythingBack(t *testing.T) {
+	t.Parallel()
 	var log strings.Builder
 	e := newEdge(t, func(c *Config) {
 		c.Health = func() (bool, []byte) { panic("on purpose") }

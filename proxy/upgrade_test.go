@@ -252,6 +252,7 @@ func TestATunnelsDirectionsEndOneByOne(t *testing.T) {
 }
 
 func TestATunnelIsHeldBackByItsSlowSide(t *testing.T) {
+	t.Parallel()
 	const size = 32 << 20
 	e := newEdge(t)
 	start := make(chan struct{})
@@ -288,6 +289,7 @@ func TestASilentTunnelEnds(t *testing.T) {
 }
 
 func TestWebSocketsAreToldOfTheEdgesEnd(t *testing.T) {
+	t.Parallel()
 	e := newEdge(t)
 	e.webSocketNode("n1")
 	c := e.dialWebSocket(t)
@@ -306,6 +308,7 @@ func TestWebSocketsAreToldOfTheEdgesEnd(t *testing.T) {
 }
 
 func TestGoingAwayIsSaidBehindTheFrameThatIsOnItsWay(t *testing.T) {
+	t.Parallel()
 	e := newEdge(t)
 	half := make(chan struct{})
 	c := openRaw(t, e, askWebSocket, agreeWebSocket, func(c *testnet.Conn) {
