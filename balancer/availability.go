@@ -41,7 +41,7 @@ func (t *Table) measureLocked() {
 		if loads[at] == nil {
 			loads[at] = &load{}
 		}
-		loads[at].add(e)
+		loads[at].add(e, true)
 	}
 	since := t.now - t.settled
 	t.settled = t.now

@@ -44,6 +44,7 @@ type Table struct {
 	zone     string
 	started  bool  // there has been a topology with nodes
 	now      int64 // of the last tick, Unix nanoseconds
+	stood    bool  // no tick came for so long before the last that this process must have stood still
 	edges    edges // the others
 	scratch  scratch
 	measured map[place]*damped

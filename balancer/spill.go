@@ -63,14 +63,18 @@ func (l load) utilization() float64 {
 }
 
 // add takes a node in. Those of role overflow are no part of what a tier has. One that answers nothing, or only with failures, is not up,
-// whatever its checks have said so far.
-func (l *load) add(e *entry) {
+// whatever its checks have said so far; far has more patience with silence, for what would else go to another region.
+func (l *load) add(e *entry, far bool) {
 	if e.overflow {
 		return
 	}
 	st := e.state
 	l.all += float64(e.weight)
-	if s := Standing(st.standing.Load()); st.flags.Load() != 0 || s != StandingUp && s != StandingUnknown || st.lost {
+	lost := st.lost
+	if far {
+		lost = st.farLost
+	}
+	if s := Standing(st.standing.Load()); st.flags.Load() != 0 || s != StandingUp && s != StandingUnknown || lost {
 		return
 	}
 	l.up += float64(e.weight)
@@ -88,12 +92,18 @@ func (l *load) add(e *entry) {
 	}
 }
 
-func (g *group) load() load {
+func (g *group) load(far bool) load {
 	var l load
 	for _, e := range g.all {
-		l.add(e)
+		l.add(e, far)
 	}
 	return l
+}
+
+// isLastNear reports whether what the tier has no room for goes to another region.
+func (p *pool) isLastNear(g *group) bool {
+	next := g.place + 1
+	return next < len(p.groups) && p.groups[next].key.region != g.key.region
 }
 
 // damped follows a value slowly and stands still for small changes, so that edges which look at the same nodes don't all leave at once, and

@@ -93,6 +93,7 @@ type state struct {
 	rateAt        [2*picksKept + 1]float32
 	value, oldest float64 // of the last tick
 	lost          bool    // it does nothing at all, or fails
+	farLost       bool    // so, and for so long that work goes to another region rather than wait
 
 	_ [64]byte // two nodes never share a cache line
 }

@@ -29,10 +29,11 @@ func (t *Table) Tick(now time.Time) {
 	defer t.mu.Unlock()
 	last := t.now
 	t.now = now.UnixNano()
+	t.stood = last != 0 && t.now-last > stoodTicks*int64(TickInterval)
 	for _, p := range t.view.Load().pools {
 		for _, g := range p.groups {
 			g.tickLocked(t)
-			g.tier.room.follow(g.load().room(), t.now-last)
+			g.tier.room.follow(g.load(p.isLastNear(g)).room(), t.now-last)
 		}
 		p.shareLocked()
 	}
@@ -53,7 +54,7 @@ type weightedSpeed struct{ value, weight float64 }
 func (g *group) tickLocked(t *Table) {
 	for _, e := range g.all {
 		e.state.rollLocked()
-		e.state.watchLocked(t.now)
+		e.state.watchLocked(t.now, t.stood)
 		e.shareOutLocked(t.now)
 		e.adaptLocked(t.now)
 		e.limitLocked(t.edges)
@@ -79,20 +80,28 @@ const (
 	// stallWaits how many must wait. Ours: one slow request is none, and so is a node that answers others meanwhile.
 	stallMedians = 10
 	stallWaits   = 3
+	// farStall is the least time that makes it one before work leaves the region: ten medians of a fast route are gone with a process
+	// that waits for its processor, and the way costs more than that. Ours: it is after what time a check fails, and says the same.
+	farStall = time.Second
+	// stoodTicks is after how many missing ticks this process is taken to have stood still itself: the answers may be here, unread.
+	stoodTicks = 3
 	// failingShare is from which part of failures among a node's last few answers on it is as good as gone.
 	failingShare = 0.5
 )
 
 // watchLocked notes how old the oldest request is that waits, and whether the node does anything at all: health's checks will say so, too,
-// but a second later, in which a whole zone's requests would be lost with the zone. The caller holds Table.mu.
-func (st *state) watchLocked(now int64) {
+// but a second later, in which a whole zone's requests would be lost with the zone. stood says that this process stood still until
+// now: then silence is its own. The caller holds Table.mu.
+func (st *state) watchLocked(now int64, stood bool) {
 	var age float64
 	st.oldest, age = st.ages.oldest(now)
 	inFlight, _ := st.out()
 	silent := float64(now - st.speed.at.Load())
 	share, _ := unpair(st.speed.failed.Load())
 	share *= math.Exp(-max(0, silent) / float64(slowTau))
-	st.lost = share > failingShare || inFlight >= stallWaits && st.oldest > stallMedians && silent > age/2
+	fails := share > failingShare
+	stalls := !stood && inFlight >= stallWaits && st.oldest > stallMedians && silent > age/2
+	st.lost, st.farLost = fails || stalls, fails || stalls && age > float64(farStall)
 }
 
 // scoreLocked publishes every node's score, the tier's medians, and by what nodes are drawn. The caller holds Table.mu.
