@@ -18,7 +18,7 @@ type record struct {
 	window window
 	// evidence is what requests say while a check runs.
 	evidence evidence
-	seed   uint64 // what the jitter of bans is made of; 0: none
+	seed     uint64 // what the jitter of bans is made of; 0: none
 
 	mu        sync.Mutex // guards the fields below
 	settings  Settings

@@ -83,7 +83,9 @@ func (s *server) observe(node topology.NodeID, o health.Outcome, reason string) 
 }
 
 // answered hands on that a node lives: a check of it that times out meanwhile is wrong.
-func (s *server) answered(node topology.NodeID, began time.Time) { s.tracker.Answered(string(node), began) }
+func (s *server) answered(node topology.NodeID, began time.Time) {
+	s.tracker.Answered(string(node), began)
+}
 
 // healthz is the edge's own health, for load balancers in front of it.
 func (s *server) healthz() (bool, []byte) {
