@@ -21,7 +21,7 @@ func (r *relay) relayAnswer(c upstream.Call, resp *http1.Response) {
 	r.learn(resp)
 	r.fields = r.appendAltSvc(appendKept(r.fields[:0], resp.Header))
 	status := resp.Status
-	r.head = exchange.Head{Status: status, Header: r.fields, Length: resp.Length}
+	r.head = exchange.Head{Status: status, Header: r.fields, Length: resp.Length, Close: r.last}
 	if r.isH2 && resp.Length >= 0 && isGRPC(resp.Header.Get("Content-Type")) {
 		r.head.Length = exchange.LengthUnknown // HTTP/1.1 has trailers only behind chunks
 	}
@@ -117,6 +117,7 @@ func (r *relay) relayBody(body upstream.Body) error {
 			if _, werr := w.Write(buf[:n]); werr != nil {
 				return &clientError{werr}
 			}
+			r.events.passed(buf[:n])
 		}
 		if err == io.EOF {
 			if err := w.End(r.answerTrailer(body)); err != nil {
@@ -191,6 +192,11 @@ func (r *relay) learn(resp *http1.Response) {
 	if r.longLived() && isEventStream(resp.Header.Get("Content-Type")) {
 		r.lease.Stream()
 		r.leaveBudget()
+		if resp.Length == exchange.LengthUnknown && resp.Header.Get("Content-Encoding") == "" {
+			r.mu.Lock()
+			r.events.streams = true
+			r.mu.Unlock()
+		}
 	}
 }
 

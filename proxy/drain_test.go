@@ -130,3 +130,73 @@ func TestALeaseTakenBeforeACutIsSeenToBeCut(t *testing.T) {
 		t.Errorf("%+v is left", l)
 	}
 }
+
+func TestAStreamOfEventsThatIsCutEndsWithALastEvent(t *testing.T) {
+	for name, c := range map[string]struct {
+		sent  string // of the stream's body by then
+		whole bool
+	}{
+		"between two events":       {"data: 1\n\n", true},
+		"with CR LF":               {"data: 1\r\n\r\n", true},
+		"with CR":                  {"data: 1\r\r", true},
+		"before the first":         {"", true},
+		"behind one byte":          {"\n", false},
+		"within an event":          {"data: 1\n", false},
+		"within a line":            {"data: 1\n\ndata", false},
+		"behind a line with CR LF": {"data: 1\r\n", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEdge(t)
+			e.rawNode("n1", "web", func(n *testnet.Conn) {
+				n.ReadUntil("\r\n\r\n")
+				n.Send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+				for _, b := range []byte(c.sent) {
+					n.Send(fmt.Sprintf("1\r\n%c\r\n", b))
+				}
+				n.ReadAll()
+			})
+			client := testnet.Dial(t, e.addr)
+			client.Send("GET /stream HTTP/1.0\r\nHost: a.test\r\n\r\n") // its answer is without chunks
+			client.ReadUntil("\r\n\r\n" + c.sent)
+			e.drainNode("n1", true)
+			e.table.Cut("n1")
+			if n := e.s.CutNode("n1"); n != 1 {
+				t.Errorf("cut %d", n)
+			}
+			rest, _ := client.ReadAll()
+			if want := map[bool]string{true: lastEvent}[c.whole]; rest != want {
+				t.Errorf("the stream ends with %q; want %q", rest, want)
+			}
+		})
+	}
+}
+
+func TestALeavingServerHasClientsUseOthers(t *testing.T) {
+	e := newEdge(t)
+	e.httpNode("n1", "web", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok") })
+	ask := func(c *testnet.Conn) string {
+		c.Send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
+		return c.ReadUntil("\r\n\r\nok")
+	}
+	staying, idle := testnet.Dial(t, e.addr), testnet.Dial(t, e.addr)
+	ask(staying)
+	ask(idle)
+	e.s.Leave(true)
+	if head := ask(staying); !strings.Contains(head, "Connection: close\r\n") {
+		t.Errorf("the connection is kept: %q", head)
+	}
+	e.s.Leave(false)
+	late := testnet.Dial(t, e.addr)
+	for range 2 {
+		if head := ask(late); strings.Contains(head, "Connection: close") {
+			t.Errorf("the connection is closed after the drain was taken back: %q", head)
+		}
+	}
+	if n := e.s.CutAll(); n != 0 {
+		t.Errorf("cut %d requests of idle connections", n)
+	}
+	if rest, err := idle.ReadAll(); rest != "" {
+		t.Errorf("the idle connection ends with %q, %v", rest, err)
+	}
+	ask(testnet.Dial(t, e.addr)) // whoever comes is served
+}

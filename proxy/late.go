@@ -98,5 +98,8 @@ func (r *relay) cutShort() {
 		return
 	}
 	r.record.err = "the node's drain reached its deadline"
+	if r.endEvents() {
+		return
+	}
 	r.answer(503, 1, "pool %s: the node was drained before it answered", r.pool.Name)
 }

@@ -141,6 +141,7 @@ type Server struct {
 	front    front
 	via      via
 	stopping atomic.Bool
+	leaving  atomic.Bool // the edge is drained: answers over HTTP/1 are the last of their connections
 }
 
 // New checks the configuration and returns a server that has started and opened nothing.

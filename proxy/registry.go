@@ -65,6 +65,18 @@ func (s *registryShard) cut(id topology.NodeID) (n int) {
 	return n
 }
 
+// cutAll cuts all relays that are out at a node and returns how many those were.
+func (s *registryShard) cutAll() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for r := s.head; r != nil; r = r.next {
+		if r.cut() {
+			n++
+		}
+	}
+	return n
+}
+
 // CutNode aborts every request and stream that is out at the node and returns how many. It does not keep new ones away:
 // balancer.Table.Cut must have been called before. Safe for concurrent use.
 func (s *Server) CutNode(id topology.NodeID) int {

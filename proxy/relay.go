@@ -55,6 +55,7 @@ type relay struct {
 	capped cappedBody // of a route that bounds a body of unknown length
 	last   bool       // the client's connection takes no further request
 	clock  clock
+	events events // of an answer that is a stream of them
 
 	budgeted bool // counted as live traffic of the pool
 	retrying bool // and as a retry
@@ -107,6 +108,7 @@ func (r *relay) release() {
 	r.leaveBudget()
 	r.x.Reply.Unwatch()
 	r.endLease()
+	r.events.stop() // after endLease: nobody cuts it any more
 	r.s.metrics.inFlight.Add(-1)
 	r.s.finish(r)
 	wire, body, fields, isName, informs, shard := r.wire, r.body, r.fields, r.isName, r.informs, r.shard // no copy of r
@@ -119,6 +121,7 @@ func (r *relay) release() {
 func (r *relay) run() {
 	r.origin = r.conf.originOf(r.x)
 	r.x.ClientIP = r.origin.ip
+	r.last = r.s.leaving.Load()
 	if r.misdirected() {
 		r.refuseRequest(421, "the host is not one of this connection's certificate; connect anew for it")
 		return
@@ -261,6 +264,11 @@ func (r *relay) cut() bool {
 		return false
 	}
 	r.wasCut = true
+	if r.events.streams && r.tunnel == nil {
+		r.closeLocked()
+		r.events.interruptAfter(cutGoodbye, r.x.Reply.Interrupt)
+		return true
+	}
 	r.endLocked()
 	return true
 }

@@ -191,6 +191,13 @@ func (s *Server) Shutdown(ctx context.Context, quiet time.Duration) (cut int) {
 	return cut
 }
 
+// Leave has the connections there are end, as Shutdown does, those of HTTP/2 and tunnels included: one that waits for a request when it
+// has been quiet for that time. One with a request under way is the handler's to end (exchange.Head.Close). New ones are taken as before.
+func (s *Server) Leave(quiet time.Duration) {
+	s.calm.CompareAndSwap(0, int64(quiet))
+	s.goQuiet(nil, quiet)
+}
+
 // of returns the connections that a listener has brought; all without one.
 func (s *Server) of(f *feed) []*peer {
 	s.mu.Lock()

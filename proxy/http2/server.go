@@ -104,6 +104,9 @@ func (s *Server) Serve(nc net.Conn, read []byte, p Peer) {
 // request: a connection ends with its last stream.
 func (s *Server) Stop(quiet time.Duration) { s.enter(stopping, quiet) }
 
+// Resume undoes Stop for connections to come. Those that were told to end do.
+func (s *Server) Resume() { s.enter(running, 0) }
+
 func (s *Server) enter(p phase, quiet time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

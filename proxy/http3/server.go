@@ -206,6 +206,16 @@ func clientOf(addr net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
 
+// Leave says GOAWAY on all connections there are, and has each end: one without a request after quiet, one with requests when those are
+// answered. New ones are taken as before.
+func (s *Server) Leave(quiet time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		c.leave(quiet)
+	}
+}
+
 // Shutdown takes no further connection, says GOAWAY on all there are, and lets them end: one without a request after quiet,
 // one with requests when those are answered. When ctx ends, the rest is cut. It returns when all have ended, and how many
 // requests were cut. Call it once.
