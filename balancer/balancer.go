@@ -22,8 +22,6 @@
 package balancer
 
 import (
-	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -65,7 +63,8 @@ func NewTable() *Table {
 // topology, as long as leases on it are out; otherwise a node that is gone is forgotten.
 //
 // After Apply returns, Pick hands out no lease on a node that s drains, that is Leaving or that s doesn't have: see
-// state.acquire. A drain that is gone, or has another Created or Deadline, ends the cut of its node.
+// state.acquire. One that only the drain of its region covers is still taken where no other node of its pool can be. A drain that is
+// gone, or has another Created or Deadline, ends the cut of its nodes.
 //
 // The tables of the policies maglev, ring and weighted_round_robin are not made here. If one is out of date, Apply returns what
 // makes it anew: call that in the background, where it may take a second. Until then picks go by the old table and pass over who
@@ -84,7 +83,10 @@ func (t *Table) Apply(s *topology.Snapshot, order []topology.RegionID) (build fu
 		if n != nil && t.started && st.flags.Load()&flagGone != 0 {
 			st.beginSlowStart()
 		}
-		st.apply(n, s.DrainOf(id), s.Revision)
+		if n != nil {
+			st.last = n
+		}
+		st.apply(n, s.DrainOver(id, st.last), s.IsReserve(id))
 		st.own.take(n, t.now)
 		if n == nil && st.counts.Load() == 0 {
 			delete(t.states, id) // it is marked gone, so that nobody takes a lease on it any more
@@ -92,6 +94,7 @@ func (t *Table) Apply(s *topology.Snapshot, order []topology.RegionID) (build fu
 	}
 	t.started = t.started || len(s.Nodes) > 0
 	v := t.compileLocked(s, order)
+	v.drains = t.drainsLocked(s)
 	t.view.Store(v)
 	if v.staleLocked() == nil {
 		return nil
@@ -148,7 +151,7 @@ func (t *Table) Cut(id topology.NodeID) (inFlight, streams int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	st := t.states[id]
-	if st == nil || st.flags.Load()&flagDraining == 0 {
+	if st == nil || st.flags.Load()&(flagDraining|flagReserve) == 0 {
 		return 0, 0
 	}
 	c := st.cut.Load()
@@ -182,39 +185,13 @@ func (t *Table) Load(id topology.NodeID) Load {
 	return Load{}
 }
 
-// Drained is a node that is on its way out and what this edge still has there: what an edge's topology.Ack is made of.
-type Drained struct {
-	Node     topology.NodeID
-	Drain    *topology.Drain   // nil for a node that only says itself that it is Leaving
-	Revision topology.Revision // of the Apply that brought the drain
-	Load     Load
-}
-
-// Draining returns the nodes that an operator drains, whether they are in the topology or not, and those that are Leaving,
-// sorted by name. A load of zero in flight can be acknowledged: from now on the node gets nothing any more but requests of
-// sessions that are bound to it, and after Cut not even those.
-func (t *Table) Draining() []Drained {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var out []Drained
-	v := t.view.Load()
-	for _, id := range slices.Sorted(maps.Keys(v.draining)) {
-		d := Drained{Node: id, Drain: v.draining[id], Revision: v.revision, Load: Load{Draining: true}}
-		if st := t.states[id]; st != nil {
-			d.Load, d.Revision = st.load(), st.drainedAt
-		}
-		out = append(out, d)
-	}
-	return out
-}
-
-// Up returns how many nodes of a pool in a region could be picked (standing up or not yet checked, not draining, not cut)
-// and how many there are. Capacity is not looked at.
+// Up returns how many nodes of a pool in a region could be picked (standing up or not yet checked, not draining but by their region's
+// drain, not cut) and how many there are. Capacity is not looked at.
 func (t *Table) Up(p topology.PoolID, r topology.RegionID) (up, total int) {
 	for _, g := range t.view.Load().groupsOf(p) {
 		if g.key.region == r {
 			ready := g.ready.Load()
-			up += len(ready.by[classUp].nodes) + len(ready.by[classOverflow].nodes) + len(ready.by[classUnknown].nodes)
+			up += len(ready.by[classUp].nodes) + len(ready.by[classOverflow].nodes) + len(ready.by[classUnknown].nodes) + len(ready.by[classReserve].nodes)
 			total += len(g.all)
 		}
 	}

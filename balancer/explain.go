@@ -96,6 +96,8 @@ func (s stage) judgeLocked(e *entry, c Candidate) (bool, string) {
 	panics := l.has(e) && (c.Standing == StandingEjected || c.Standing == StandingDown)
 	switch {
 	case !s.found:
+	case !l.has(e) && e.state.flags.Load()&flagReserve != 0:
+		return false, drainReason(e.state.drain) + "; taken only where no other region can take it"
 	case !l.has(e) && c.Standing == StandingUnknown:
 		return false, "not yet checked; taken only where no node that is up can be"
 	case !l.has(e) && c.Standing == StandingDown:

@@ -123,7 +123,7 @@ func (st *state) isFull(count uint64, soft bool) bool {
 // open reports whether acquire would let a request in, without counting it.
 func (e *entry) open(now int64, soft bool) bool {
 	st := e.state
-	if st.flags.Load() != 0 || st.cut.Load().done.Load() || st.isFull(uint64(uint32(st.counts.Load()))+1, soft) {
+	if st.flags.Load()&^flagReserve != 0 || st.cut.Load().done.Load() || st.isFull(uint64(uint32(st.counts.Load()))+1, soft) {
 		return false
 	}
 	interval := st.interval.Load()
@@ -140,5 +140,5 @@ func (t *Table) Bind(id topology.NodeID, now time.Time) (Lease, error) {
 	if Standing(e.state.standing.Load()) == StandingDown {
 		return Lease{}, ErrDown
 	}
-	return e.acquire(now.UnixNano(), nil, flagDraining, false)
+	return e.acquire(now.UnixNano(), nil, flagDraining|flagReserve, false)
 }

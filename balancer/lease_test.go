@@ -147,9 +147,9 @@ func TestDrainingListsWhatAnEdgeAcknowledges(t *testing.T) {
 	later.Revision = 8
 	tab.Apply(later, nil)
 	want := []Drained{
-		{Node: "a", Drain: later.DrainOf("a"), Revision: 7, Load: Load{InFlight: 1, Draining: true}},
-		{Node: "absent", Drain: later.DrainOf("absent"), Revision: 8, Load: Load{Draining: true}},
-		{Node: "leaving", Revision: 1, Load: Load{Draining: true, Standing: StandingUp}},
+		{Drain: later.DrainOf("a"), Nodes: []topology.NodeID{"a"}, Revision: 7, InFlight: 1},
+		{Drain: later.DrainOf("absent"), Nodes: []topology.NodeID{"absent"}, Revision: 7},
+		{Nodes: []topology.NodeID{"leaving"}, Revision: 1},
 	}
 	if diff := cmp.Diff(want, tab.Draining()); diff != "" {
 		t.Error(diff)

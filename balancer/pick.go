@@ -52,6 +52,7 @@ func (e *NoNodeError) Error() string {
 //	nodes that are up and below their limits, then the overflow ones
 //	nodes not yet checked
 //	nodes that refused a connection just now
+//	nodes that are drained with their region
 //	nodes of the fallback pool, in the same order
 //
 // Where fewer than half of a tier's nodes are up, more count as up: see pool.settle. The error is a *NoNodeError. Pick takes no lock
@@ -84,6 +85,10 @@ func (p *pool) pick(w wish) Lease {
 	}{{true, below}, {false, above}} {
 		w.soft = round.soft
 		for _, c := range round.lists {
+			w.allowed = 0
+			if c == classReserve {
+				w.allowed = flagReserve
+			}
 			for i := range p.groups {
 				g := p.tierAt(i, first)
 				if l := g.pick(g.ready.Load().list(c), w); l.entry != nil {
@@ -105,14 +110,14 @@ func (g *group) pick(from *list, w wish) Lease {
 		if e == nil {
 			return Lease{}
 		}
-		if l, err := e.acquire(w.now, w.route, 0, w.soft); err == nil {
+		if l, err := e.acquire(w.now, w.route, w.allowed, w.soft); err == nil {
 			return l
 		}
 	}
 	for i := range from.nodes { // others were faster three times: take any
 		e := from.nodes[(draw(w.rand, 0, len(from.nodes))+i)%len(from.nodes)]
 		if w.allows(e) {
-			if l, err := e.acquire(w.now, w.route, 0, w.soft); err == nil {
+			if l, err := e.acquire(w.now, w.route, w.allowed, w.soft); err == nil {
 				return l
 			}
 		}

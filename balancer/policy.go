@@ -24,6 +24,8 @@ type wish struct {
 	key    uint64
 	hasKey bool
 	soft   bool // below the pool's utilization
+	// allowed are the flags of a node that don't keep it from being picked.
+	allowed uint32
 }
 
 func policyOf(p *topology.Pool) policy {

@@ -18,12 +18,22 @@ const (
 	classEjected
 	classDown
 	classRefused
+	classReserve // drained with its region, and would be picked otherwise
+	classSpent   // the same, and would not
 	classes
 )
 
-// classOf returns the class of a node that isn't drained, leaving or gone.
+// classOf returns the class of a node that isn't drained, leaving or gone. One that is drained with its region is none of those that
+// make a tier's panic.
 func classOf(e *entry) class {
-	switch Standing(e.state.standing.Load()) {
+	standing := Standing(e.state.standing.Load())
+	if e.state.flags.Load()&flagReserve != 0 {
+		if isOut(standing) {
+			return classSpent
+		}
+		return classReserve
+	}
+	switch standing {
 	case StandingUp:
 		if e.overflow {
 			return classOverflow
@@ -47,7 +57,10 @@ type list struct {
 }
 
 // has reports whether a node of the group is in the list.
-func (l *list) has(e *entry) bool { return e.state.flags.Load() == 0 && l.of>>classOf(e)&1 != 0 }
+func (l *list) has(e *entry) bool { return e.listed() && l.of>>classOf(e)&1 != 0 }
+
+// listed reports whether the node is in one of the lists of its group.
+func (e *entry) listed() bool { return e.state.flags.Load()&^flagReserve == 0 }
 
 // panicLevel is what is ignored of a group's nodes because too few of them are up: fewer than half.
 type panicLevel uint8
@@ -69,7 +82,7 @@ type ready struct {
 // lists are those that a pick goes through, in order: what is taken below the pool's utilization, and what above.
 var (
 	below = []class{classUp, classOverflow}
-	above = []class{classUp, classOverflow, classUnknown, classRefused}
+	above = []class{classUp, classOverflow, classUnknown, classRefused, classReserve}
 )
 
 func (r *ready) list(c class) *list {
@@ -86,7 +99,7 @@ func (g *group) compile() {
 		r.by[c].of = 1 << c
 	}
 	for _, e := range g.all {
-		if e.state.flags.Load() == 0 {
+		if e.listed() {
 			l := &r.by[classOf(e)]
 			l.nodes = append(l.nodes, e)
 			l.weight += int(e.weight)
@@ -103,7 +116,7 @@ func (g *group) move(e *entry) {
 	for c := range next.by {
 		next.by[c] = next.by[c].without(e)
 	}
-	if e.state.flags.Load() == 0 {
+	if e.listed() {
 		c := classOf(e)
 		next.by[c] = next.by[c].with(e)
 	}

@@ -46,6 +46,7 @@ func (s Standing) MarshalText() ([]byte, error) { return []byte(s.String()), nil
 const (
 	flagDraining uint32 = 1 << iota // drained by an operator, or Leaving
 	flagGone                        // not in the topology
+	flagReserve                     // drained by its region's drain only: picked where no other region's node can be
 )
 
 // state is what is learned of one node. One pointer per node for as long as it is known, whatever the snapshot.
@@ -55,7 +56,7 @@ type state struct {
 	counts   atomic.Uint64             // low half: in flight; high half: streams. One word, so that both are read as one
 	arrival  atomic.Int64              // GCRA's theoretical arrival time, Unix nanoseconds
 	cut      atomic.Pointer[cutSignal] // never nil
-	flags    atomic.Uint32             // flagDraining, flagGone
+	flags    atomic.Uint32             // flagDraining, flagGone, flagReserve
 	standing atomic.Uint32             // a Standing
 
 	limits   atomic.Uint64 // requests in flight: low half at most, high half below the pool's utilization; 0: no bound
@@ -81,8 +82,8 @@ type state struct {
 
 	// Guarded by Table.mu.
 
-	drain     *topology.Drain // that is in force, or nil
-	drainedAt topology.Revision
+	drain *topology.Drain // that is in force, or nil
+	last  *topology.Node  // as it was last in the topology, or nil
 
 	tick          int
 	picksAt       [picksKept]uint32
@@ -119,33 +120,25 @@ func newState() *state {
 }
 
 // apply takes over what a snapshot says of the node; n is nil where it has none. The caller holds Table.mu.
-func (st *state) apply(n *topology.Node, d *topology.Drain, rev topology.Revision) {
+func (st *state) apply(n *topology.Node, d *topology.Drain, reserve bool) {
 	var flags uint32
 	if n == nil {
 		flags |= flagGone
 		st.standing.Store(uint32(StandingUnknown)) // whoever comes back under the name is to be checked first
 	}
-	if d != nil || n != nil && n.Leaving {
+	switch {
+	case n != nil && n.Leaving, d != nil && !reserve:
 		flags |= flagDraining
+	case d != nil:
+		flags |= flagReserve
 	}
-	if flags&flagDraining == 0 || !sameDrain(st.drain, d) {
+	if flags&(flagDraining|flagReserve) == 0 || !st.drain.Same(d) {
 		if st.cut.Load().done.Load() {
 			st.cut.Store(&cutSignal{ch: make(chan struct{})})
 		}
 	}
-	if flags&flagDraining != 0 && (st.flags.Load()&flagDraining == 0 || !sameDrain(st.drain, d)) {
-		st.drainedAt = rev
-	}
 	st.drain = d
 	st.flags.Store(flags)
-}
-
-// sameDrain reports whether two drains of one node are one: a new deadline is a new drain.
-func sameDrain(a, b *topology.Drain) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	return a.Created.Equal(b.Created) && a.Deadline.Equal(b.Deadline)
 }
 
 func (st *state) out() (inFlight, streams int) {
@@ -155,7 +148,7 @@ func (st *state) out() (inFlight, streams int) {
 
 func (st *state) load() Load {
 	l := Load{
-		Draining: st.flags.Load()&flagDraining != 0,
+		Draining: st.flags.Load()&(flagDraining|flagReserve) != 0,
 		Cut:      st.cut.Load().done.Load(),
 		Standing: Standing(st.standing.Load()),
 	}

@@ -16,7 +16,7 @@ type view struct {
 	pools    map[topology.PoolID]*pool
 	nodes    map[topology.NodeID]*entry
 	routes   map[topology.RouteID]*Route
-	draining map[topology.NodeID]*topology.Drain // nil for a node that is only Leaving
+	drains   []draining
 }
 
 // pool is a pool as a snapshot has it. Immutable, but for its shares.
@@ -83,9 +83,8 @@ type entry struct {
 // compileLocked makes the view of a snapshot. The caller holds t.mu.
 func (t *Table) compileLocked(s *topology.Snapshot, order []topology.RegionID) *view {
 	v := &view{
-		pools:    map[topology.PoolID]*pool{},
-		nodes:    map[topology.NodeID]*entry{},
-		draining: map[topology.NodeID]*topology.Drain{},
+		pools: map[topology.PoolID]*pool{},
+		nodes: map[topology.NodeID]*entry{},
 	}
 	if s == nil {
 		return v
@@ -117,14 +116,6 @@ func (t *Table) compileLocked(s *topology.Snapshot, order []topology.RegionID) *
 		v.pools[spec.Name] = p
 	}
 	t.tiers = tiers
-	for _, n := range s.Nodes {
-		if n.Leaving {
-			v.draining[n.Name] = nil
-		}
-	}
-	for _, d := range s.Drains {
-		v.draining[d.Node()] = d
-	}
 	return v
 }
 

@@ -20,12 +20,19 @@ type inputs struct {
 	names   []*topology.Name
 	regions []*topology.Region
 	edges   []*topology.Edge
+	drained []bool // of edges: they are drained
 }
 
-func inputsOf(s *topology.Snapshot) inputs { return inputs{s.Names, s.Regions, s.Edges} }
+func inputsOf(s *topology.Snapshot) inputs {
+	in := inputs{names: s.Names, regions: s.Regions, edges: s.Edges}
+	for _, e := range s.Edges {
+		in.drained = append(in.drained, s.DrainOfEdge(e.Name) != nil)
+	}
+	return in
+}
 
 func (in inputs) equal(o inputs) bool {
-	return slices.Equal(in.names, o.names) &&
+	return slices.Equal(in.names, o.names) && slices.Equal(in.drained, o.drained) &&
 		slices.EqualFunc(in.regions, o.regions, func(a, b *topology.Region) bool { return a.Name == b.Name }) &&
 		slices.EqualFunc(in.edges, o.edges, func(a, b *topology.Edge) bool {
 			return a == b || a.Region == b.Region && slices.Equal(a.Addresses, b.Addresses)
@@ -75,7 +82,7 @@ func hostsOf(s *topology.Snapshot) []regionHosts {
 			continue
 		}
 		h := regionHosts{labels: append(labels, "\x02ns"...)}
-		for _, e := range s.EdgesIn(r.Name) {
+		for _, e := range serversOf(s, r.Name) {
 			for _, a := range e.Addresses {
 				h.add(a.Unmap())
 			}
@@ -85,6 +92,15 @@ func hostsOf(s *topology.Snapshot) []regionHosts {
 		}
 	}
 	return out
+}
+
+// serversOf returns the edges of a region that are not drained, or, where all are, all: a name server that is there is better than none.
+func serversOf(s *topology.Snapshot, r topology.RegionID) []*topology.Edge {
+	all := s.EdgesIn(r)
+	if left := slices.DeleteFunc(slices.Clone(all), func(e *topology.Edge) bool { return s.DrainOfEdge(e.Name) != nil }); len(left) > 0 {
+		return left
+	}
+	return all
 }
 
 func (h *regionHosts) add(a netip.Addr) {

@@ -17,12 +17,14 @@ type EdgeView struct {
 	Standing State
 	// Reason is that of the verdict, for people. May be empty.
 	Reason string
+	// Drained is why clients are kept away from the edge by an operator's drain, for people. Empty: they are not.
+	Drained string
 	// Report is the newest report of the edge (topology.Report.Newer), or nil.
 	Report *topology.Report
 }
 
 // CanServe says whether a region can serve a pool to clients. edges are the edges of all regions. It can if
-//   - an edge of the region is not down. Down is one that is Leaving, or whose Standing is Down or Ejected; one whose
+//   - an edge of the region is not down. Down is one that is Leaving or Drained, or whose Standing is Down or Ejected; one whose
 //     Standing is Unknown is down if the report of another edge, which is not down by its own Standing, says so;
 //   - and of those edges one has a report in which a node of the pool can be picked in the region, or has no report yet.
 //
@@ -67,6 +69,9 @@ func CanServe(region topology.RegionID, pool topology.PoolID, edges []EdgeView) 
 func (e EdgeView) fault(edges []EdgeView) string {
 	if e.Edge.Leaving {
 		return "it is ending"
+	}
+	if e.Drained != "" {
+		return e.Drained
 	}
 	if e.Standing == Unknown {
 		return accusation(e.Edge.Name, edges)

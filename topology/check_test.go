@@ -164,7 +164,12 @@ func TestDrainIsHeldToItsBounds(t *testing.T) {
 	f(Drain{Name: "a"}, "name")
 	f(Drain{Name: "node/"}, "name")
 	f(Drain{Name: "node/a/b"}, "name")
-	f(Drain{Name: "edge/a"}, "name")
+	for _, good := range []string{"node/a", "zone/r/a", "region/eu-central-1", "edge/edge-1"} {
+		f(Drain{Name: good})
+	}
+	for _, bad := range []string{"pool/a", "zone/a", "zone/r/", "zone//a", "zone/r/a/b", "region/", "region/A", "edge/a/b", "edge/", "/a", ""} {
+		f(Drain{Name: bad}, "name")
+	}
 	f(Drain{Name: "node/a", Author: "a\nb", Reason: "\x7f", Created: now, Deadline: now.Add(-time.Second)}, "author", "reason", "deadline")
 	f(Drain{Name: "node/a", Reason: strings.Repeat("x", 1025)}, "reason")
 	f(Drain{Name: "node/a", Reason: "\u009b31m"}, "reason")

@@ -4,6 +4,7 @@ package topology
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -35,6 +36,9 @@ func (n *Name) EffectiveZone() NameID {
 
 // EffectiveTTL returns TTL with its default.
 func (n *Name) EffectiveTTL() time.Duration { return n.TTL.Or(30 * time.Second) }
+
+// Serves reports whether the region may be answered for the name.
+func (n *Name) Serves(r RegionID) bool { return len(n.Regions) == 0 || slices.Contains(n.Regions, r) }
 
 // Key implements Resource.
 func (n *Name) Key() Key { return Key{KindName, string(n.Name)} }

@@ -36,13 +36,13 @@ type Report struct {
 	Usage map[NodeID]Usage `json:"usage,omitempty"`
 }
 
-// Ack returns the edge's word on the drain of a node, or nil. A nil report has none.
-func (r *Report) Ack(id NodeID) *Ack {
+// Ack returns the edge's word on the drain of that name, or nil. A nil report has none.
+func (r *Report) Ack(drain string) *Ack {
 	if r == nil {
 		return nil
 	}
 	for i := range r.Acks {
-		if r.Acks[i].Node == id {
+		if r.Acks[i].IsOf(drain) {
 			return &r.Acks[i]
 		}
 	}
@@ -110,9 +110,8 @@ func (r *Report) check(c *checker, prefix string) {
 	}
 	r.checkUsage(c, prefix)
 	for _, a := range r.Acks {
-		c.name(prefix+"acks", string(a.Node))
-		if a.InFlight < 0 || a.Streams < 0 || a.Sessions < 0 || a.Cut < 0 {
-			c.mistake(prefix+"acks", "a count of node %q is below 0", clip(string(a.Node)))
+		if !a.Valid() {
+			c.mistake(prefix+"acks", "the word on %q is malformed: want a drain or a node, and counts from 0", clip(a.Drain+string(a.Node)))
 		}
 	}
 }

@@ -23,7 +23,7 @@ type Snapshot struct {
 
 	index   Set
 	byPool  map[PoolID][]*Node
-	drained map[NodeID]*Drain
+	drained drains
 	routes  routeTable
 }
 
@@ -42,7 +42,7 @@ func Build(rev Revision, set Set) (*Snapshot, []Mistake) {
 		kept[k] = r
 	}
 	problems := kept.dropDangling()
-	s := &Snapshot{Revision: rev, index: kept, byPool: map[PoolID][]*Node{}, drained: map[NodeID]*Drain{}}
+	s := &Snapshot{Revision: rev, index: kept, byPool: map[PoolID][]*Node{}}
 	for _, r := range kept.Sorted() {
 		switch r := r.(type) {
 		case *Region:
@@ -60,7 +60,7 @@ func Build(rev Revision, set Set) (*Snapshot, []Mistake) {
 			s.Names = append(s.Names, r)
 		case *Drain:
 			s.Drains = append(s.Drains, r)
-			s.drained[r.Node()] = r
+			s.drained.add(r)
 		}
 	}
 	s.routes = compileRoutes(s.Routes)
@@ -126,14 +126,6 @@ func (s *Snapshot) NodesOf(id PoolID) []*Node {
 		return nil
 	}
 	return s.byPool[id]
-}
-
-// DrainOf returns the drain of a node, or nil.
-func (s *Snapshot) DrainOf(id NodeID) *Drain {
-	if s == nil {
-		return nil
-	}
-	return s.drained[id]
 }
 
 // EdgesIn returns the edges of a region, sorted by name.

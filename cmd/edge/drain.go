@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,209 +21,314 @@ type drainFlags struct {
 	wait     bool
 	deadline time.Duration
 	reason   string
+	ignore   []string
 }
+
+const drainLong = `drain asks every edge to send no new work to a target. What it means depends on the target:
+
+  node/NAME          no new session and no sessionless request; sessions that are bound to it go on
+  zone/REGION/ZONE   the same for each node of the zone; zone/ZONE is enough where one region only has a zone of that name
+  region/NAME        DNS answers other regions at once, and edges send no new work there as long as another region's nodes can
+                     take it; the region's edges serve whoever still comes
+  edge/NAME          DNS answers without its addresses and its readiness turns false; it serves whoever still comes
+
+A target that is draining already stays so: what is not given anew, deadline and reason, is kept. So a --wait that was
+interrupted, which never ends the drain, is taken up again by the same command.
+
+With --wait it returns 0 when every edge has acknowledged that nothing is in flight there and no stream is open, the nodes
+that report their load say the same, and, for regions and edges, the answers that DNS has given have run out in all
+resolvers. Idle sessions and connections are counted and don't hold it. An edge that has ended without a goodbye may still
+serve: it is named and waited for, until the deadline or with --ignore; edge forget removes one that won't come back.
+
+At the deadline edges cut what is left: requests that have no answer yet get 503, WebSockets a close frame with 1001, streams
+of events a last event named "drain"; an edge or region that is drained also ends its clients' connections (Connection:
+close, GOAWAY). Then it returns 1 and says how much that was. Without --deadline nothing is ever cut. edge undrain takes it
+back, edge drains lists all.`
 
 func drainCommand(o *options) *cobra.Command {
 	var f drainFlags
 	c := &cobra.Command{
-		Use:   "drain node/NAME",
-		Short: "Send a node no new session and no sessionless request; what is bound to it goes on",
-		Long: "drain asks every edge to send the node no new session and no sessionless request. Bound sessions go on.\n\n" +
-			"With --wait it returns 0 when every live edge has acknowledged that nothing is in flight and no stream is open;\n" +
-			"idle sessions are counted and don't hold it. At the deadline edges cut what is left; then it returns 1.\n" +
-			"Without --deadline nothing is ever cut. edge undrain takes it back.",
-		Example: "  edge drain node/mcp-us-east-1-1 --wait --deadline 1m --reason 'kernel upgrade'",
-		Args:    cobra.ExactArgs(1),
-		RunE:    func(c *cobra.Command, args []string) error { return o.drain(c, args[0], f) },
+		Use:   "drain TARGET",
+		Short: "Send no new work to a node, a zone or a region, or clients away from an edge",
+		Long:  drainLong,
+		Example: "  edge drain node/mcp-us-east-1-1 --wait --deadline 1m --reason 'kernel upgrade'\n" +
+			"  edge drain zone/us-east-1/us-east-1a\n  edge drain region/us-east-1 --wait\n  edge drain edge/edge-us-east-1 --wait --ignore edge/edge-eu-central-1",
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error { return o.drain(c, args[0], f) },
 	}
-	c.Flags().BoolVar(&f.wait, "wait", false, "wait until nothing is in flight there and no stream is open")
-	c.Flags().DurationVar(&f.deadline, "deadline", 0, "`TIME` after which edges cut what is left (default never)")
+	c.Flags().BoolVar(&f.wait, "wait", false, "wait until nothing is left there")
+	c.Flags().DurationVar(&f.deadline, "deadline", 0, "`TIME` from now after which edges cut what is left (default never)")
 	c.Flags().StringVar(&f.reason, "reason", "", "why, for other operators")
+	c.Flags().StringArrayVar(&f.ignore, "ignore", nil, "with --wait: don't wait for `edge/NAME`; repeatable")
 	return c
 }
 
 // drained is what drain prints at its end.
 type drained struct {
-	Node     topology.NodeID   `json:"node"`
+	Name     string            `json:"name"`
 	Revision topology.Revision `json:"revision"`
+	Author   string            `json:"author,omitempty"`
+	Reason   string            `json:"reason,omitempty"`
 	Deadline time.Time         `json:"deadline,omitzero"`
+	Was      bool              `json:"was_draining"`
 	Waited   bool              `json:"waited"`
+	Complete bool              `json:"complete"` // waited, and nothing is left and nothing was cut
 	Progress *drainProgress    `json:"progress,omitempty"`
 }
 
-// drainProgress is the sum over the live edges.
-type drainProgress struct {
-	Edges    int      `json:"edges"`
-	Waiting  []string `json:"waiting,omitempty"` // edges that have something left there, or did not say
-	Silent   []string `json:"silent,omitempty"`  // those of them that did not say
-	InFlight int      `json:"in_flight"`
-	Streams  int      `json:"streams"`
-	Sessions int      `json:"sessions"`
-	Cut      int      `json:"cut"`
-	CutBy    int      `json:"cut_by"` // edges that cut something
-
-	fault error
-}
-
-func sumUp(p etcd.DrainProgress) *drainProgress {
-	d := &drainProgress{Edges: len(p.Edges), InFlight: p.InFlight, Streams: p.Streams, Sessions: p.Sessions, Cut: p.Cut, fault: p.Fault}
-	for _, e := range p.Edges {
-		if e.Ack != nil && e.Ack.Cut > 0 {
-			d.CutBy++
-		}
-		if !e.Done() {
-			d.Waiting = append(d.Waiting, string(e.Edge))
-		}
-		if e.Ack == nil {
-			d.Silent = append(d.Silent, string(e.Edge))
-		}
+func (o *options) drain(c *cobra.Command, name string, f drainFlags) error {
+	ignore, err := f.check()
+	if err == nil {
+		err = checkTarget(name)
 	}
-	return d
-}
-
-func (o *options) drain(c *cobra.Command, target string, f drainFlags) error {
-	d := &topology.Drain{Name: target, Author: author(), Reason: f.reason, Created: time.Now().UTC().Truncate(time.Millisecond)}
-	if f.deadline < 0 {
-		return misusef("--deadline %s is in the past", f.deadline)
-	}
-	if f.deadline > 0 {
-		d.Deadline = d.Created.Add(f.deadline)
-	}
-	if m := topology.Check(d); len(m) > 0 {
-		return misusef("%s: %s", m[0].Field, m[0].Message)
+	if err != nil {
+		return err
 	}
 	client, err := o.etcdClient()
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	rev, err := writeDrain(c.Context(), client, d)
+	out, notes, err := writeDrain(c, client, name, f)
 	if err != nil {
 		return err
 	}
-	out := drained{Node: d.Node(), Revision: rev, Deadline: d.Deadline, Waited: f.wait}
+	for _, n := range notes {
+		fmt.Fprintln(c.ErrOrStderr(), "note: "+n)
+	}
 	if !f.wait {
-		return o.print(c.OutOrStdout(), out, func(p *printer) {
-			p.line(fmt.Sprintf("%s is draining (revision %d); edge drain %s --wait waits for it, edge undrain %s takes it back", target, rev, target, target))
-		})
+		return o.print(c.OutOrStdout(), out, func(p *printer) { p.line(drainingSentence(out)) })
 	}
-	p, err := waitDrained(c.Context(), client, d, rev, func(s string) { fmt.Fprintln(c.ErrOrStderr(), s) })
+	out.Waited = true
+	p, err := o.waitDrained(c, client, out.Name, ignore)
 	if err != nil {
 		return err
 	}
-	out.Progress = p
-	if err := o.print(c.OutOrStdout(), out, func(pr *printer) { pr.line(drainSentence(target, p)) }); err != nil {
+	out.Progress, out.Complete = p, p.complete
+	if p.of != nil {
+		out.Deadline = p.of.Deadline
+	}
+	if err := o.print(c.OutOrStdout(), out, func(pr *printer) { pr.line(drainSentence(out.Name, p)) }); err != nil {
 		return err
 	}
-	if p.Cut > 0 {
+	if !p.complete {
 		return errSilent
 	}
 	return nil
 }
 
-// cutMargin is how long after the deadline the edges may take to cut what is left and say so.
-const cutMargin = 10 * time.Second
-
-// waitDrained returns when all live edges have nothing in flight at the node, or have cut what was left.
-func waitDrained(ctx context.Context, client *etcd.Client, d *topology.Drain, rev topology.Revision, progress func(string)) (*drainProgress, error) {
-	bounded, cancel := ctx, context.CancelFunc(func() {})
-	if !d.Deadline.IsZero() {
-		bounded, cancel = context.WithDeadline(ctx, d.Deadline.Add(cutMargin))
+// check refuses flags that make no sense.
+func (f drainFlags) check() (ignore []topology.EdgeID, err error) {
+	if f.deadline < 0 {
+		return nil, misusef("--deadline %s is in the past", f.deadline)
 	}
+	if len(f.ignore) > 0 && !f.wait {
+		return nil, misusef("--ignore is of no use without --wait")
+	}
+	for _, name := range f.ignore {
+		t, ok := topology.ParseDrainTarget(name)
+		if !ok || t.Scope != topology.ScopeEdge {
+			return nil, misusef("--ignore %q is not an edge; want edge/NAME", name)
+		}
+		ignore = append(ignore, t.Edge)
+	}
+	return ignore, nil
+}
+
+// writeDrain writes the drain, or keeps the one there is as far as nothing new is asked of it.
+func writeDrain(c *cobra.Command, client *etcd.Client, name string, f drainFlags) (out drained, notes []string, err error) {
+	ctx, cancel := context.WithTimeout(c.Context(), 30*time.Second)
 	defer cancel()
-	p, err := client.WaitDrained(bounded, d.Node(), rev, func(p etcd.DrainProgress) { progress(waitingFor(d.Name, sumUp(p))) })
-	sum := sumUp(p)
+	set, rev, err := client.Read(ctx)
+	if err != nil {
+		return out, nil, err
+	}
+	target, err := findTarget(ctx, client, set, name)
+	if err != nil {
+		return out, nil, err
+	}
+	d := &topology.Drain{Name: target, Author: author(), Reason: f.reason, Created: time.Now().UTC().Truncate(time.Millisecond)}
+	old, was := set[d.Key()].(*topology.Drain)
+	if was {
+		kept := *old
+		d = &kept
+	}
+	if f.deadline > 0 {
+		d.Deadline = time.Now().UTC().Truncate(time.Millisecond).Add(f.deadline)
+	}
+	if was && (f.deadline > 0 || c.Flags().Changed("reason")) {
+		d.Author = author() // of what it is now
+	}
+	if c.Flags().Changed("reason") {
+		d.Reason = f.reason
+	}
+	if m := topology.Check(d); len(m) > 0 {
+		return out, nil, misusef("%s: %s", m[0].Field, m[0].Message)
+	}
+	if !was || *d != *old {
+		res, err := client.Apply(ctx, etcd.Change{Put: []topology.Resource{d}, Author: author()})
+		if err != nil {
+			return out, nil, err
+		}
+		rev = res.Revision
+	}
+	if !was {
+		notes = whatIsLeft(set, d)
+	}
+	return drained{Name: d.Name, Revision: rev, Author: d.Author, Reason: d.Reason, Deadline: d.Deadline, Was: was}, notes, nil
+}
+
+// checkTarget refuses what can't be a target; the region of a zone may be missing.
+func checkTarget(name string) error {
+	if zone, ok := strings.CutPrefix(name, string(topology.ScopeZone)+"/"); ok && !strings.Contains(zone, "/") {
+		name = string(topology.ScopeZone) + "/any/" + zone
+	}
+	if m := topology.Check(&topology.Drain{Name: name}); len(m) > 0 {
+		return misusef("%s: %s", m[0].Field, m[0].Message)
+	}
+	return nil
+}
+
+// drainTarget reads what an operator writes as a target, and completes a zone that is named without its region.
+func drainTarget(set topology.Set, name string) (string, error) {
+	zone, ok := strings.CutPrefix(name, string(topology.ScopeZone)+"/")
+	if ok && !strings.Contains(zone, "/") {
+		var in []string
+		for _, r := range set.Sorted() {
+			if n, ok := r.(*topology.Node); ok && n.Zone == zone {
+				if at := string(topology.ScopeZone) + "/" + string(n.Region) + "/" + zone; !slices.Contains(in, at) {
+					in = append(in, at)
+				}
+			}
+		}
+		switch len(in) {
+		case 0:
+			return "", fmt.Errorf("there is no zone %q with a node; edge get nodes lists them", zone)
+		case 1:
+			return in[0], nil
+		}
+		return "", misusef("several regions have a zone %q: say %s", zone, strings.Join(in, " or "))
+	}
+	return name, nil
+}
+
+// findTarget returns the name of a drain whose target exists.
+func findTarget(ctx context.Context, client *etcd.Client, set topology.Set, name string) (string, error) {
+	name, err := drainTarget(set, name)
+	if err != nil {
+		return "", err
+	}
+	t, _ := topology.ParseDrainTarget(name)
+	if _, draining := set[topology.Key{Kind: topology.KindDrain, Name: name}]; draining || targetExists(set, t) {
+		return name, nil
+	}
+	switch t.Scope {
+	case topology.ScopeNode:
+		return "", fmt.Errorf("there is no node %q; edge get nodes lists them", t.Node)
+	case topology.ScopeZone:
+		return "", fmt.Errorf("region %q has no node in a zone %q; edge get nodes lists them", t.Region, t.Zone)
+	case topology.ScopeRegion:
+		return "", fmt.Errorf("there is no region %q; edge get regions lists them", t.Region)
+	}
+	_, unknown, err := client.Edges(ctx)
+	if err != nil {
+		return "", err
+	}
+	if slices.Contains(unknown, t.Edge) { // it may still serve
+		return name, nil
+	}
+	return "", fmt.Errorf("there is no edge %q; edge get edges lists them", t.Edge)
+}
+
+func targetExists(set topology.Set, t topology.DrainTarget) bool {
+	switch t.Scope {
+	case topology.ScopeRegion:
+		return set[topology.Key{Kind: topology.KindRegion, Name: string(t.Region)}] != nil
+	case topology.ScopeEdge:
+		return set[topology.Key{Kind: topology.KindEdge, Name: string(t.Edge)}] != nil
+	}
+	for _, r := range set {
+		if n, ok := r.(*topology.Node); ok && t.Covers(n) {
+			return true
+		}
+	}
+	return false
+}
+
+// whatIsLeft warns of what nobody serves once d holds. It is the operator's to decide: a drain is never refused.
+func whatIsLeft(set topology.Set, d *topology.Drain) (notes []string) {
+	after := topology.Set{}
+	for k, r := range set {
+		after[k] = r
+	}
+	after.Put(d)
+	was, _ := topology.Build(1, set)
+	is, _ := topology.Build(1, after)
+	for _, p := range is.Pools {
+		had, has := takesWork(was, p.Name), takesWork(is, p.Name)
+		switch {
+		case had == 0 || has > 0:
+		case d.Target().Scope == topology.ScopeRegion:
+			notes = append(notes, fmt.Sprintf("no other region has a node of pool %s: the nodes of %s go on taking its work", p.Name, d.Name))
+		default:
+			notes = append(notes, fmt.Sprintf("this leaves pool %s no node that takes new work: edges answer 503", p.Name))
+		}
+	}
+	if s := d.Target().Scope; (s == topology.ScopeRegion || s == topology.ScopeEdge) && len(was.Names) > 0 && answerable(is) == 0 {
+		notes = append(notes, "this leaves DNS no edge that is not drained: it goes on answering with those that are, as if they were not")
+	}
+	return notes
+}
+
+func takesWork(s *topology.Snapshot, p topology.PoolID) (n int) {
+	for _, node := range s.NodesOf(p) {
+		if !node.Leaving && s.DrainOf(node.Name) == nil {
+			n++
+		}
+	}
+	return n
+}
+
+func answerable(s *topology.Snapshot) (n int) {
+	for _, e := range s.Edges {
+		if !e.Leaving && s.DrainOfEdge(e.Name) == nil && s.DrainOfRegion(e.Region) == nil {
+			n++
+		}
+	}
+	return n
+}
+
+func drainingSentence(d drained) string {
+	state := "is draining"
+	if d.Was {
+		state = "was draining already, and is"
+	}
+	return fmt.Sprintf("%s %s (revision %d); edge drain %s --wait waits for it, edge undrain %s takes it back", d.Name, state, d.Revision, d.Name, d.Name)
+}
+
+// waitDrained waits with the progress shown on stderr: as a bar on a terminal, as lines elsewhere, which are JSON with -o json.
+func (o *options) waitDrained(c *cobra.Command, client *etcd.Client, name string, ignore []topology.EdgeID) (*drainProgress, error) {
+	show := o.drainView(c.ErrOrStderr(), name)
+	p, err := client.WaitDrained(c.Context(), name, ignore, func(p etcd.DrainProgress) { show.show(sumUp(p)) })
+	show.end()
+	again := fmt.Sprintf("it is still draining: edge drain %s --wait goes on waiting, edge undrain %s takes it back", name, name)
 	switch {
 	case err == nil:
-		return sum, nil
+		return sumUp(p), nil
 	case errors.Is(err, etcd.ErrTakenBack):
-		return nil, fmt.Errorf("%s is not draining any more: the drain was taken back while this command waited", d.Name)
-	case sum.fault != nil:
-		return nil, fmt.Errorf("%s is draining, but how far can't be seen: %w", d.Name, sum.fault)
-	case ctx.Err() != nil:
-		return nil, fmt.Errorf("ended before %s was drained; it is still draining: edge undrain %s takes it back", d.Name, d.Name)
-	case len(sum.Waiting) == 0:
-		return nil, fmt.Errorf("the deadline has passed: %w", err)
+		return nil, fmt.Errorf("%s is not draining any more: the drain was taken back while this command waited", name)
+	case c.Context().Err() != nil:
+		return nil, fmt.Errorf("ended before %s was drained; %s", name, again)
 	}
-	return nil, fmt.Errorf("the deadline has passed and %s did not acknowledge that; edge status shows how they stand", strings.Join(sum.Waiting, ", "))
+	return nil, fmt.Errorf("%w; %s", err, again)
 }
 
-// writeDrain writes the drain of a node that exists.
-func writeDrain(ctx context.Context, client *etcd.Client, d *topology.Drain) (topology.Revision, error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	set, _, err := client.Read(ctx)
-	if err != nil {
-		return 0, err
-	}
-	if _, ok := set[topology.Key{Kind: topology.KindNode, Name: string(d.Node())}]; !ok {
-		return 0, fmt.Errorf("there is no node %q; edge get nodes lists them", d.Node())
-	}
-	res, err := client.Apply(ctx, etcd.Change{Put: []topology.Resource{d}, Author: d.Author})
-	return res.Revision, err
-}
-
-func drainSentence(target string, p *drainProgress) string {
+func (o *options) drainView(w io.Writer, name string) drainView {
 	switch {
-	case p.Cut > 0:
-		return fmt.Sprintf("%s: the deadline has passed; %d requests and streams were cut by %s", target, p.Cut, count(p.CutBy, "edge"))
-	case p.Edges == 0:
-		return target + " is drained: no edge is running"
+	case o.output == "json":
+		return &jsonView{w: w}
+	case isTerminal(w):
+		return &barView{w: w, name: name}
 	}
-	return fmt.Sprintf("%s is drained: %s with nothing in flight there; %d idle sessions are left", target, count(p.Edges, "live edge"), p.Sessions)
-}
-
-// count writes "1 edge" or "3 edges".
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
-func waitingFor(target string, p *drainProgress) string {
-	if p.fault != nil {
-		return fmt.Sprintf("%s: etcd does not answer; the drain goes on, and so does the wait", target)
-	}
-	if len(p.Silent) > 0 {
-		return fmt.Sprintf("%s: waiting for %s to acknowledge", target, strings.Join(p.Silent, ", "))
-	}
-	return fmt.Sprintf("%s: %d requests in flight, %d streams open, %d sessions bound", target, p.InFlight, p.Streams, p.Sessions)
-}
-
-func undrainCommand(o *options) *cobra.Command {
-	return &cobra.Command{
-		Use:     "undrain node/NAME",
-		Short:   "Take a drain back: the node gets new sessions and requests again",
-		Example: "  edge undrain node/mcp-us-east-1-1",
-		Args:    cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			if m := topology.Check(&topology.Drain{Name: args[0]}); len(m) > 0 {
-				return misusef("%s: %s", m[0].Field, m[0].Message)
-			}
-			client, err := o.etcdClient()
-			if err != nil {
-				return err
-			}
-			defer client.Close()
-			ctx, cancel := context.WithTimeout(c.Context(), 30*time.Second)
-			defer cancel()
-			res, err := client.Apply(ctx, etcd.Change{Delete: []topology.Key{{Kind: topology.KindDrain, Name: args[0]}}, Author: author()})
-			if err != nil {
-				return err
-			}
-			out := struct {
-				Name     string            `json:"name"`
-				Was      bool              `json:"was_draining"`
-				Revision topology.Revision `json:"revision"`
-			}{args[0], len(res.Deleted) > 0, res.Revision}
-			return o.print(c.OutOrStdout(), out, func(p *printer) {
-				if out.Was {
-					p.line(fmt.Sprintf("%s takes new sessions and requests again (revision %d)", args[0], out.Revision))
-				} else {
-					p.line(args[0] + " was not draining")
-				}
-			})
-		},
-	}
+	return &lineView{w: w, name: name}
 }

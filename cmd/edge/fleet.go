@@ -45,6 +45,8 @@ type fleet struct {
 	arrivals map[topology.NodeID]arrival
 	usage    usage // run's, too
 
+	answered answered // its entries belong to run's goroutine
+
 	mu      sync.Mutex // guards reports
 	reports map[topology.EdgeID]*topology.Report
 
@@ -58,6 +60,7 @@ type outlook struct {
 	regions  map[regionPool]regionOutlook
 	sites    []geo.Site
 	report   *topology.Report
+	clocks   ttlClocks
 }
 
 type regionPool struct {
@@ -69,10 +72,13 @@ type regionOutlook struct {
 	canServe  bool
 	reason    string
 	addresses []netip.Addr
+	edges     []*topology.Edge // whose addresses those are
+	last      *regionOutlook   // without drains, where drains are why it can't serve
 }
 
 func (f *fleet) init() {
 	f.told.Store(&f.self)
+	f.answered.began = time.Now()
 	f.kicks = make(chan struct{}, 1)
 	f.arrivals = map[topology.NodeID]arrival{}
 	f.reports = map[topology.EdgeID]*topology.Report{}
@@ -142,11 +148,12 @@ func (f *fleet) look() {
 			o.edges[i].Report = o.report
 		}
 	}
+	o.clocks = f.clocks(snap)
+	drained := drainedEdges(snap, o.edges)
 	for _, r := range snapRegions(snap) {
 		o.sites = append(o.sites, geo.Site{Region: r.Name, Latitude: r.Latitude, Longitude: r.Longitude})
 		for _, p := range snap.Pools {
-			ok, reason, usable := health.CanServe(r.Name, p.Name, o.edges)
-			o.regions[regionPool{r.Name, p.Name}] = regionOutlook{ok, reason, addressesOf(usable)}
+			o.regions[regionPool{r.Name, p.Name}] = serving(r.Name, p.Name, snap, o.edges, drained)
 		}
 	}
 	old := f.outlook.Swap(o)
@@ -305,9 +312,9 @@ func (f *fleet) ownReport(snap *topology.Snapshot) *topology.Report {
 const (
 	maxReasons     = 200
 	maxAccusations = 10000
-	// maxReportedAcks bounds the words on drains, of at most 200 bytes each. They are for status: edge drain --wait reads
+	// maxReportedAcks bounds the words on drains, of at most 450 bytes each. They are for status: edge drain --wait reads
 	// all of them where they are published.
-	maxReportedAcks = 500
+	maxReportedAcks = 250
 )
 
 // accuse enters every verdict that is against its target. Where there are very many, they stand without their reasons,
@@ -339,12 +346,16 @@ func set[K comparable, V any](m *map[K]V, k K, v V) {
 
 // choose is the decision behind every DNS answer: the nearest region that can serve, and the addresses of its edges.
 func (f *fleet) choose(name *topology.Name, client netip.Addr) (geo.Choice, []netip.Addr) {
-	o := f.outlook.Load()
+	choice, out := f.chooseIn(f.outlook.Load(), name, client)
+	return choice, out.addresses
+}
+
+func (f *fleet) chooseIn(o *outlook, name *topology.Name, client netip.Addr) (geo.Choice, regionOutlook) {
 	sites := o.sites
 	if len(name.Regions) > 0 {
 		sites = nil
 		for _, s := range o.sites {
-			if slices.Contains(name.Regions, s.Region) {
+			if name.Serves(s.Region) {
 				sites = append(sites, s)
 			}
 		}
@@ -354,21 +365,26 @@ func (f *fleet) choose(name *topology.Name, client netip.Addr) (geo.Choice, []ne
 		out := o.regions[regionPool{r, name.Pool}]
 		return out.canServe, out.reason
 	})
-	addrs := o.regions[regionPool{choice.Region, name.Pool}].addresses
-	if choice.FailOpen && len(addrs) == 0 {
-		choice, addrs = f.lastResort(o, name, place, sites, choice)
+	if choice.FailOpen {
+		if drained, out, ok := f.drainedChoice(o, name, place, sites); ok {
+			return drained, out
+		}
 	}
-	return choice, addrs
+	out := o.regions[regionPool{choice.Region, name.Pool}].withoutDrains()
+	if choice.FailOpen && len(out.addresses) == 0 {
+		return f.lastResort(o, name, place, sites, choice)
+	}
+	return choice, out
 }
 
 // lastResort answers where no region can serve and the nearest has no edge at all: the nearest that has one.
-func (f *fleet) lastResort(o *outlook, name *topology.Name, place geo.Place, sites []geo.Site, was geo.Choice) (geo.Choice, []netip.Addr) {
+func (f *fleet) lastResort(o *outlook, name *topology.Name, place geo.Place, sites []geo.Site, was geo.Choice) (geo.Choice, regionOutlook) {
 	second := geo.Choose(place, sites, f.self.Region, func(r topology.RegionID) (bool, string) {
-		return len(o.regions[regionPool{r, name.Pool}].addresses) > 0, ""
+		return len(o.regions[regionPool{r, name.Pool}].withoutDrains().addresses) > 0, ""
 	})
 	for i := range was.Considered {
 		was.Considered[i].Chosen = was.Considered[i].Region == second.Region
 	}
 	was.Region = second.Region
-	return was, o.regions[regionPool{second.Region, name.Pool}].addresses
+	return was, o.regions[regionPool{second.Region, name.Pool}].withoutDrains()
 }

@@ -28,10 +28,11 @@ func (s *server) buildFronts() (err error) {
 	}
 	s.drains = drain.New(drain.Config{
 		Table: s.table, Sessions: s.sessions, Publish: s.publishAcks, Cut: s.proxy.CutNode,
+		Self: s.drainedSelf(), Resolvers: s.resolvers(),
 	})
 	if len(s.cfg.DNS.Listen) > 0 {
 		s.dns, err = dns.New(dns.Config{
-			Listen: s.cfg.DNS.Listen, Edge: s.cfg.Name, Snapshot: s.fleet.snapshot, Choose: s.fleet.choose, Metrics: s.metrics, Logger: s.log,
+			Listen: s.cfg.DNS.Listen, Edge: s.cfg.Name, Snapshot: s.fleet.snapshot, Choose: s.fleet.answer, Metrics: s.metrics, Logger: s.log,
 		})
 		if err != nil {
 			return err

@@ -97,7 +97,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		devCommand(&o), serveCommand(), etcdCommand(),
 		statusCommand(&o), getCommand(&o), explainCommand(&o),
-		applyCommand(&o), drainCommand(&o), undrainCommand(&o),
+		applyCommand(&o), drainCommand(&o), undrainCommand(&o), drainsCommand(&o), forgetCommand(&o),
 		reloadCommand(&o), checkCommand(&o), versionCommand(&o),
 	)
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {

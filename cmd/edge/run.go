@@ -228,6 +228,8 @@ func (s *server) ready() (bool, string) {
 		return false, "the edge is ending"
 	case s.empty():
 		return false, "the topology has no route and no name: write one with edge apply; edge status lists values that were refused"
+	case s.store.Load().DrainOfEdge(s.cfg.Name) != nil:
+		return false, "the edge is drained; edge undrain edge/" + string(s.cfg.Name) + " takes it back"
 	case s.store.Load() == nil:
 		return false, "there is no topology yet: etcd has not answered and there is no last good one on disk"
 	}

@@ -26,7 +26,7 @@ func (s *server) status() admin.Status {
 		Nodes: []admin.NodeStatus{}, Drains: []admin.DrainStatus{}, Refused: s.source.refused(),
 	}
 	for _, e := range o.edges {
-		st.Edges = append(st.Edges, edgeStatus(e, s.cfg.Name))
+		st.Edges = append(st.Edges, edgeStatus(e, s.cfg.Name, snap.DrainOfEdge(e.Edge.Name) != nil))
 	}
 	if snap == nil {
 		return st
@@ -39,23 +39,26 @@ func (s *server) status() admin.Status {
 		st.Pools = append(st.Pools, poolStatus(p, nodes))
 	}
 	st.Nodes = append(st.Nodes, nodes...)
-	acks := map[topology.NodeID]topology.Ack{}
+	acks := map[string]topology.Ack{}
 	for _, a := range s.acks() {
-		acks[a.Node] = a
+		acks[a.Drain] = a
 	}
 	for _, d := range snap.Drains {
-		st.Drains = append(st.Drains, admin.DrainStatus{Drain: d, Ack: acks[d.Node()]})
+		st.Drains = append(st.Drains, admin.DrainStatus{Drain: d, Ack: acks[d.Name]})
 	}
 	return st
 }
 
-func edgeStatus(v health.EdgeView, self topology.EdgeID) admin.EdgeStatus {
+func edgeStatus(v health.EdgeView, self topology.EdgeID, drained bool) admin.EdgeStatus {
 	e := admin.EdgeStatus{
 		Name: v.Edge.Name, Region: v.Edge.Region, Self: v.Edge.Name == self, Health: v.Standing.String(), Reason: v.Reason,
 		Addresses: v.Edge.Addresses, HTTP: v.Edge.HTTP,
 	}
-	if v.Edge.Leaving {
+	switch {
+	case v.Edge.Leaving:
 		e.Health = "leaving"
+	case drained:
+		e.Health += ", drained"
 	}
 	if v.Report != nil {
 		e.Revision, e.Stale = v.Report.Revision, v.Report.Stale
@@ -150,7 +153,8 @@ func reportedHealth(n *topology.Node, o *outlook) (state, reason string) {
 // drainState sums up the words of all edges on a node's drain: it is drained when each edge that is up has said that
 // nothing is in flight there and no stream is open, and cut when one of them has cut something.
 func drainState(snap *topology.Snapshot, n *topology.Node, o *outlook) string {
-	if snap.DrainOf(n.Name) == nil {
+	d := snap.DrainOf(n.Name)
+	if d == nil {
 		if n.Leaving {
 			return "leaving"
 		}
@@ -161,7 +165,7 @@ func drainState(snap *topology.Snapshot, n *topology.Node, o *outlook) string {
 		if e.Standing == health.Down {
 			continue
 		}
-		switch a := e.Report.Ack(n.Name); {
+		switch a := e.Report.Ack(d.Name); {
 		case a == nil || !a.Quiet():
 			return "draining"
 		case a.Cut > 0:

@@ -101,6 +101,13 @@ func (b *bench) want(acks ...topology.Ack) {
 	}
 }
 
+// ack completes the word on the drain of n1 with what says which one it is.
+func (b *bench) ack(a topology.Ack) topology.Ack {
+	d := b.set[topology.Key{Kind: topology.KindDrain, Name: "node/n1"}].(*topology.Drain)
+	a.Drain, a.Created, a.Deadline = d.Name, d.Created, d.Deadline
+	return a
+}
+
 func TestADrainIsAcknowledgedAsItEmpties(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, stop := newBench(t)
@@ -116,13 +123,13 @@ func TestADrainIsAcknowledgedAsItEmpties(t *testing.T) {
 		stream.Stream()
 		b.sessions.Bind("p", "s1", "n1", time.Now())
 		b.drain(0)
-		b.want(topology.Ack{Node: "n1", Revision: 2, InFlight: 1, Streams: 1, Sessions: 1})
+		b.want(b.ack(topology.Ack{Node: "n1", Revision: 2, InFlight: 1, Streams: 1, Sessions: 1}))
 		request.Done(time.Now())
 		time.Sleep(Interval)
-		b.want(topology.Ack{Node: "n1", Revision: 2, Streams: 1, Sessions: 1})
+		b.want(b.ack(topology.Ack{Node: "n1", Revision: 2, Streams: 1, Sessions: 1}))
 		stream.Done(time.Now())
 		time.Sleep(Interval)
-		b.want(topology.Ack{Node: "n1", Revision: 2, Sessions: 1})
+		b.want(b.ack(topology.Ack{Node: "n1", Revision: 2, Sessions: 1}))
 
 		n := b.published()
 		time.Sleep(10 * Interval)
@@ -161,9 +168,9 @@ func TestAtTheDeadlineWhatIsLeftIsCutAndCounted(t *testing.T) {
 		}
 		b.drain(time.Second)
 		time.Sleep(time.Second - time.Millisecond)
-		b.want(topology.Ack{Node: "n1", Revision: 2, InFlight: 2, Streams: 1, Sessions: 1})
+		b.want(b.ack(topology.Ack{Node: "n1", Revision: 2, InFlight: 2, Streams: 1, Sessions: 1}))
 		time.Sleep(Interval + time.Millisecond)
-		b.want(topology.Ack{Node: "n1", Revision: 2, Cut: 3, Done: true})
+		b.want(b.ack(topology.Ack{Node: "n1", Revision: 2, Cut: 3, Done: true}))
 		if _, err := b.table.Bind("n1", time.Now()); !errors.Is(err, balancer.ErrCut) {
 			t.Errorf("Bind after the cut: %v", err)
 		}
@@ -176,9 +183,9 @@ func TestANewDrainOfANodeStartsAnew(t *testing.T) {
 		defer stop()
 		b.drain(time.Second)
 		time.Sleep(2 * time.Second)
-		b.want(topology.Ack{Node: "n1", Revision: 2, Done: true})
+		b.want(b.ack(topology.Ack{Node: "n1", Revision: 2, Done: true}))
 		b.drain(time.Minute)
-		b.want(topology.Ack{Node: "n1", Revision: 3})
+		b.want(b.ack(topology.Ack{Node: "n1", Revision: 3}))
 	})
 }
 

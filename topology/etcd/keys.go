@@ -14,6 +14,7 @@ const (
 	liveRoot  = root + "live/"
 	acksRoot  = liveRoot + "acks/"
 	edgesRoot = liveRoot + "edges/"
+	seenRoot  = acksRoot + "seen/" // below acksRoot, so that no watcher reads it
 	lockKey   = liveRoot + "lock/apply"
 	stageRoot = root + "apply/"
 

@@ -40,11 +40,14 @@ type Registrar struct {
 	cfg     RegistrarConfig
 	key     string
 	acksKey string // empty: none
+	seenKey string // of an edge, empty: none
 	touched chan struct{}
 	written chan struct{} // closed after the first write
 
 	registered atomic.Bool
 	sessions   atomic.Uint64 // leases under which the keys were written
+
+	mark string // what stands at seenKey, written by this process; Run's goroutine's
 }
 
 // Ours.
@@ -66,7 +69,7 @@ func (c *Client) Registrar(cfg RegistrarConfig) *Registrar {
 	}
 	r := &Registrar{c: c, cfg: cfg, key: liveKey(cfg.Key), touched: make(chan struct{}, 1), written: make(chan struct{})}
 	if cfg.Acks != nil {
-		r.acksKey = acksRoot + cfg.Key.Name
+		r.acksKey, r.seenKey = acksRoot+cfg.Key.Name, seenRoot+cfg.Key.Name
 	}
 	return r
 }
@@ -115,6 +118,9 @@ func (r *Registrar) Run(ctx context.Context) error {
 		case <-time.After(registerRetry):
 		}
 	}
+	bounded, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	r.unmark(bounded) // the lease was lost before the end
 	return ctx.Err()
 }
 
@@ -144,7 +150,7 @@ func (r *Registrar) session(ctx context.Context) (err error) {
 	defer func() {
 		stop()
 		if !errors.Is(err, errLeaseLost) {
-			r.end(granted.ID)
+			r.end(granted.ID, ctx.Err() != nil)
 		}
 	}()
 	alive, err := r.c.etcd.KeepAlive(kctx, granted.ID)
@@ -216,18 +222,25 @@ func (r *Registrar) put(ctx context.Context, lease clientv3.LeaseID) error {
 		}
 		ops = append(ops, clientv3.OpPut(r.acksKey, string(b), clientv3.WithLease(lease)))
 	}
+	ops = append(ops, r.markOps(lease)...)
 	_, err := r.c.txn(ctx, nil, ops, nil)
 	if errors.Is(err, rpctypes.ErrLeaseNotFound) {
 		return errLeaseLost
+	}
+	if err == nil {
+		r.marked(lease)
 	}
 	return r.c.explain(ctx, "register", err)
 }
 
 // end gives the lease back, and with it the keys that still stand under it; another process that has taken the name
 // over meanwhile keeps them. Where etcd does not answer within a second, the lease runs out by itself.
-func (r *Registrar) end(lease clientv3.LeaseID) {
+func (r *Registrar) end(lease clientv3.LeaseID, goodbye bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
+	if goodbye {
+		r.unmark(ctx)
+	}
 	if _, err := r.c.etcd.Revoke(ctx, lease); err != nil && !errors.Is(err, rpctypes.ErrLeaseNotFound) {
 		r.c.log.Debug("the lease is left to run out", "key", r.key, "err", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -191,7 +192,7 @@ func TestADrainIsWaitedForUntilEveryLiveEdgeIsQuiet(t *testing.T) {
 	}
 	done := make(chan end, 1)
 	go func() {
-		p, err := c.WaitDrained(deadline(t), "n-00000", rev, func(p DrainProgress) { progress <- p })
+		p, err := c.WaitDrained(deadline(t), "node/n-00000", nil, func(p DrainProgress) { progress <- p })
 		done <- end{p, err}
 	}()
 	next := func(what string, ok func(DrainProgress) bool) {
@@ -218,5 +219,103 @@ func TestADrainIsWaitedForUntilEveryLiveEdgeIsQuiet(t *testing.T) {
 	ack("e2", topology.Ack{Node: "n-00000", Revision: rev + 1, Sessions: 3})
 	if e := <-done; e.err != nil || e.p.Waiting != 0 || e.p.Sessions != 4 {
 		t.Errorf("got %+v", e)
+	}
+}
+
+func TestAnEdgeThatEndsWithoutAGoodbyeLeavesItsMark(t *testing.T) {
+	c := newServer(t).client(t)
+	mustApply(t, c, fleet(1)...)
+	edge := func(name string) (stop func(), kill func()) {
+		cfg := RegistrarConfig{Key: key(topology.KindEdge, name), MinInterval: -1, TTL: 2 * time.Second}
+		cfg.Value = func() []byte {
+			return fmt.Appendf(nil, `{"version":1,"name":%q,"region":"here","addresses":["127.0.0.1"]}`, name)
+		}
+		cfg.Acks = func() []topology.Ack { return nil }
+		r, stop := register(t, c, cfg)
+		if err := r.Wait(deadline(t)); err != nil {
+			t.Fatal(err)
+		}
+		kill = func() { // as a process whose lease runs out: another has the name meanwhile
+			if _, err := c.etcd.Put(deadline(t), seenRoot+name, `{"version":1,"edge":"`+name+`","lease":"1"}`); err != nil {
+				t.Fatal(err)
+			}
+			stop()
+		}
+		return stop, kill
+	}
+	unknown := func(want ...topology.EdgeID) {
+		t.Helper()
+		_, got, err := c.Edges(deadline(t))
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("unknown are %v, %v; want %v", got, err, want)
+		}
+	}
+	stop, _ := edge("well")
+	_, kill := edge("ill")
+	if _, err := c.Forget(deadline(t), "ill"); !errors.Is(err, ErrLive) {
+		t.Errorf("an edge that runs is forgotten: %v", err)
+	}
+	stop()
+	unknown()
+	kill()
+	unknown("ill")
+	d := &topology.Drain{Name: "node/n-00000", Created: time.Unix(1, 0).UTC()}
+	mustApply(t, c, d)
+	short, cancel := context.WithTimeout(deadline(t), time.Second)
+	defer cancel()
+	if p, err := c.WaitDrained(short, d.Name, nil, nil); err == nil || p.Unknown != 1 || p.Edges[0].Edge != "ill" || p.Edges[0].Live {
+		t.Errorf("waited for %+v, %v", p, err)
+	}
+	if p, err := c.WaitDrained(deadline(t), d.Name, []topology.EdgeID{"ill"}, nil); err != nil || !p.Complete() || !p.Edges[0].Ignored {
+		t.Errorf("with it ignored: %+v, %v", p, err)
+	}
+	if was, err := c.Forget(deadline(t), "ill"); err != nil || !was {
+		t.Errorf("Forget: %t, %v", was, err)
+	}
+	unknown()
+}
+
+func TestADrainIsWaitedForUntilTheNodesThemselvesAreDone(t *testing.T) {
+	c := newServer(t).client(t)
+	mustApply(t, c, fleet(1)...)
+	n := node(7)
+	n.Zone = "a"
+	var busy atomic.Int64
+	busy.Store(3)
+	r, _ := register(t, c, RegistrarConfig{Key: n.Key(), MinInterval: -1, Value: func() []byte {
+		loaded := *n
+		loaded.Load = &topology.Load{InFlight: int(busy.Load())}
+		return topology.Encode(&loaded)
+	}})
+	if err := r.Wait(deadline(t)); err != nil {
+		t.Fatal(err)
+	}
+	d := &topology.Drain{Name: "zone/" + string(n.Region) + "/a", Created: time.Unix(1, 0).UTC()}
+	mustApply(t, c, d)
+	edge, _ := register(t, c, RegistrarConfig{
+		Key: key(topology.KindEdge, "e"), MinInterval: -1,
+		Value: func() []byte {
+			return []byte(`{"version":1,"name":"e","region":"here","addresses":["127.0.0.1"]}`)
+		},
+		Acks: func() []topology.Ack { return []topology.Ack{{Drain: d.Name, Created: d.Created}} },
+	})
+	if err := edge.Wait(deadline(t)); err != nil {
+		t.Fatal(err)
+	}
+	told := make(chan DrainProgress, 100)
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.WaitDrained(deadline(t), d.Name, nil, func(p DrainProgress) { told <- p })
+		done <- err
+	}()
+	for p := range told {
+		if len(p.Nodes) == 1 && p.Nodes[0].Node == n.Name && p.Nodes[0].InFlight == 3 && !p.Complete() {
+			break
+		}
+	}
+	busy.Store(0)
+	r.Touch()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
