@@ -4,6 +4,7 @@ package dns
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -114,5 +115,29 @@ func BenchmarkCompileTenThousandNames(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		compile(s)
+	}
+}
+
+func TestADrainedEdgeIsNoNameServerUnlessItIsTheOnlyOne(t *testing.T) {
+	set := topology.Set{}
+	set.Put(&topology.Region{Name: "r"})
+	for i, name := range []topology.EdgeID{"e1", "e2"} {
+		set.Put(&topology.Edge{Name: name, Region: "r", Addresses: []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)})}})
+	}
+	both, _ := topology.Build(1, set)
+	set.Put(&topology.Drain{Name: "edge/e1"})
+	one, _ := topology.Build(2, set)
+	set.Put(&topology.Drain{Name: "edge/e2"})
+	none, _ := topology.Build(3, set)
+	for want, s := range map[string]*topology.Snapshot{"[192.0.2.1 192.0.2.2]": both, "[192.0.2.2]": one} {
+		if got := fmt.Sprint(hostsOf(s)[0].v4); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	if got := len(hostsOf(none)[0].v4); got != 2 {
+		t.Errorf("with both drained there are %d addresses", got)
+	}
+	if inputsOf(both).equal(inputsOf(one)) {
+		t.Error("a drain does not make zones anew")
 	}
 }

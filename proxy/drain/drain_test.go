@@ -198,3 +198,42 @@ func TestANodeThatIsLeavingIsAcknowledgedToo(t *testing.T) {
 		b.want(topology.Ack{Node: "n1", Revision: 2})
 	})
 }
+
+// TestADrainOfTheEdgeItselfIsAllThatItHas also holds for its region, and until resolvers have forgotten it clients are told nothing.
+func TestADrainOfTheEdgeItselfIsAllThatItHas(t *testing.T) {
+	for _, name := range []string{"edge/e1", "region/here"} {
+		synctest.Test(t, func(t *testing.T) {
+			left, load := 3*time.Second, Load{InFlight: 2, Streams: 1, Connections: 9}
+			var told []bool
+			b, stop := newBench(t)
+			defer stop()
+			synctest.Wait() // Run waits for a kick now
+			began := time.Now()
+			b.k.cfg.Resolvers = func(*topology.Drain) time.Duration { return left - time.Since(began) }
+			b.k.cfg.Self = Self{
+				Name: "e1", Region: "here", Load: func() Load { return load }, Leave: func(on bool) { told = append(told, on) },
+				CutAll: func() int { load = Load{Connections: 1}; return 3 },
+			}
+			d := &topology.Drain{Name: name, Created: began, Deadline: began.Add(5 * time.Second)}
+			b.set.Put(d)
+			b.apply()
+			ack := topology.Ack{Drain: name, Created: began, Deadline: d.Deadline, Revision: 2, InFlight: 2, Streams: 1, Connections: 9, DNSLeft: 3}
+			b.want(ack)
+			time.Sleep(left + Interval)
+			ack.DNSLeft = 0
+			b.want(ack)
+			if len(told) != 1 || !told[0] {
+				t.Errorf("clients were told %v; want to leave, once", told)
+			}
+			time.Sleep(2 * time.Second)
+			ack.InFlight, ack.Streams, ack.Connections, ack.Cut, ack.Done = 0, 0, 1, 3, true
+			b.want(ack)
+			delete(b.set, d.Key())
+			b.apply()
+			b.want([]topology.Ack{}...)
+			if len(told) != 2 || told[1] {
+				t.Errorf("clients were told %v; want it taken back", told)
+			}
+		})
+	}
+}
