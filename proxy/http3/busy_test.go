@@ -15,7 +15,7 @@ import (
 func TestBusyClientsLoseNothingToTheLimitOfRequests(t *testing.T) {
 	s, addr := start(t, Config{MaxRequests: 50, Handler: answer(200, "ok")})
 	c := client(t, nil)
-	const clients, each = 16, 60
+	const clients, each = 16, 25
 	var wg sync.WaitGroup
 	for range clients {
 		wg.Go(func() {

@@ -98,7 +98,7 @@ func (c *conn) done() {
 	}
 	c.answered = time.Now()
 	if c.close != nil {
-		c.timer.Reset(lingerTime)
+		c.timer.Reset(c.s.linger)
 		return
 	}
 	c.timer.Reset(c.s.config().IdleTimeout)
@@ -113,7 +113,7 @@ func (c *conn) expire() {
 	case c.close != nil:
 		c.close()
 	default:
-		c.leaveLocked(lingerTime)
+		c.leaveLocked(c.s.linger)
 	}
 }
 
@@ -134,7 +134,7 @@ func (c *conn) leaveLocked(quiet time.Duration) {
 		c.goodbye.Go(func() { c.http.Shutdown(ctx) }) // says GOAWAY, and closes when ctx ends
 	}
 	if c.active == 0 {
-		c.timer.Reset(max(quiet, lingerTime-time.Since(c.answered)))
+		c.timer.Reset(max(quiet, c.s.linger-time.Since(c.answered)))
 	}
 }
 

@@ -38,6 +38,7 @@ func goesAway(t *testing.T, c *h3raw.Client) {
 }
 
 func TestAConnectionEndsAfterItsLastRequestAlsoIfTheClientStays(t *testing.T) {
+	t.Parallel() // the server lingers
 	s, addr := start(t, Config{MaxRequests: 3, Handler: answer(200, "ok")})
 	c := h3raw.Dial(t, addr, "a.test")
 	for range 3 {
@@ -52,6 +53,7 @@ func TestAConnectionEndsAfterItsLastRequestAlsoIfTheClientStays(t *testing.T) {
 }
 
 func TestAConnectionWithoutARequestIsTold(t *testing.T) {
+	t.Parallel() // the server lingers
 	_, addr := start(t, Config{HeadTimeout: time.Hour, IdleTimeout: 100 * time.Millisecond, Handler: answer(200, "ok")})
 	c := h3raw.Dial(t, addr, "a.test")
 	if _, err := c.Get("/"); err != nil {
@@ -61,20 +63,23 @@ func TestAConnectionWithoutARequestIsTold(t *testing.T) {
 }
 
 func TestAHeadThatDoesNotComeEndsTheConnection(t *testing.T) {
-	_, addr := start(t, Config{HeadTimeout: 50 * time.Millisecond, Handler: answer(200, "ok")})
 	head := h3raw.Head("a.test", "/")
 	for name, first := range map[string][]byte{"nothing": nil, "half a head": head[:len(head)-3]} {
-		c := h3raw.Dial(t, addr, "a.test")
-		if first != nil {
-			c.Open(first)
-		}
-		t.Log(name)
-		goesAway(t, c)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // the server lingers
+			_, addr := start(t, Config{HeadTimeout: 50 * time.Millisecond, Handler: answer(200, "ok")})
+			c := h3raw.Dial(t, addr, "a.test")
+			if first != nil {
+				c.Open(first)
+			}
+			goesAway(t, c)
+		})
 	}
 }
 
 // TestAnotherConfigurationHoldsForOpenConnections is a reload: limits of heads and requests, and the idle time.
 func TestAnotherConfigurationHoldsForOpenConnections(t *testing.T) {
+	t.Parallel() // the server lingers
 	s, addr := start(t, Config{Handler: answer(200, "ok")})
 	hc := client(t, nil)
 	ask := func() int {
@@ -105,6 +110,7 @@ func TestAnotherConfigurationHoldsForOpenConnections(t *testing.T) {
 
 // TestABoundOfRequestsThatIsLoweredFarCutsNothing lowers it below what the connection has had.
 func TestABoundOfRequestsThatIsLoweredFarCutsNothing(t *testing.T) {
+	t.Parallel() // the server lingers
 	s, addr := start(t, Config{MaxStreams: 2, Handler: answer(200, "ok")})
 	c := h3raw.Dial(t, addr, "a.test")
 	for range 10 {
@@ -148,6 +154,7 @@ func TestInterimAnswersComeBeforeTheAnswer(t *testing.T) {
 }
 
 func TestRequestsUnderWayEndAfterGOAWAY(t *testing.T) {
+	t.Parallel() // the server lingers
 	started, finish := make(chan struct{}), make(chan struct{})
 	s, addr := start(t, Config{Handler: func(x *exchange.Exchange) {
 		close(started)

@@ -62,8 +62,9 @@ const (
 
 // Server speaks HTTP/3. Its methods are safe for concurrent use.
 type Server struct {
-	live policy.Live // in force; Reconfigure replaces it
-	keys *Keys
+	live   policy.Live // in force; Reconfigure replaces it
+	keys   *Keys
+	linger time.Duration // lingerTime, but in tests
 
 	second         atomic.Int64 // of the handshakes counted in begun
 	begun          atomic.Int64
@@ -88,7 +89,7 @@ type Stats struct {
 
 // NewServer returns a server that starts nothing.
 func NewServer(c Config, k *Keys) *Server {
-	s := &Server{keys: k, over: make(chan struct{}), conns: map[*conn]struct{}{}}
+	s := &Server{keys: k, linger: lingerTime, over: make(chan struct{}), conns: map[*conn]struct{}{}}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.live.Store(c)
 	return s

@@ -36,6 +36,7 @@ func start(t *testing.T, c Config) (*Server, string) {
 		t.Fatal(err)
 	}
 	s, done := NewServer(c, NewKeys()), make(chan error, 1)
+	s.linger = time.Second // nobody here is slow to read an answer of a few bytes
 	go func() { done <- s.Serve(pc, conf) }()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), testnet.Patience)
