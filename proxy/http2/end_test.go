@@ -147,3 +147,23 @@ func TestStreamsWithoutEndAfterTheEndWasTold(t *testing.T) {
 		}
 	}
 }
+
+// TestTheBoundOfRequestsIsToldBeforeItIsReached: a client that heeds the first GOAWAY has no request refused by the second.
+func TestTheBoundOfRequestsIsToldBeforeItIsReached(t *testing.T) {
+	s := start(t, Config{MaxRequests: 16, MaxStreams: 20, Handler: answer(200, "ok")})
+	r := dial(t, s.addr)
+	for id := uint32(1); id <= 27; id += 2 {
+		r.headers(id, true, get()...)
+	}
+	if got := r.goAway(); got != 1<<31-1 {
+		t.Fatalf("after 14 of 16 requests GOAWAY names %d", got)
+	}
+	r.headers(29, true, get()...) // is on its way
+	r.headers(31, true, get()...)
+	if got := r.goAway(); got != 31 {
+		t.Errorf("the last GOAWAY names %d", got)
+	}
+	if n := s.Stats().Streams; n != 16 {
+		t.Errorf("%d streams were served", n)
+	}
+}

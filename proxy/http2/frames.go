@@ -292,10 +292,21 @@ func (c *conn) onHead(id uint32, end bool) error {
 		handler = ended(handler)
 	}
 	c.start(id, &head, end, handler)
-	if c.requests++; c.requests >= c.s.config().MaxRequests {
-		c.stop()
-	}
+	c.countRequest()
 	return nil
+}
+
+// countRequest ends the connection with its last request. Shortly before, the client is told to begin nothing new here, so that nothing
+// is on its way when the end is said: RFC 9113, section 6.8.
+func (c *conn) countRequest() {
+	c.requests++
+	most := c.s.config().MaxRequests
+	switch {
+	case c.requests >= most:
+		c.stop()
+	case c.requests >= most-min(c.streamsMost, most/8):
+		c.enter(leaving, 0)
+	}
 }
 
 // start begins a stream.
