@@ -237,6 +237,9 @@ func TestHTTP3ComesAndGoesWithItsListener(t *testing.T) {
 	if err := e.change(func(c *Config) { c.ListenTLS = []string{testnet.Unused(t)} }); err != nil {
 		t.Fatal(err)
 	}
+	if got := e.s.front.http3Stats(); got.Requests != 1 || got.Open != 1 {
+		t.Errorf("while the old listener is drained its counts are %+v", got)
+	}
 	if _, body, err := e.h3(h3(t), "GET", "a.test", "/", nil); err != nil || body != "3.0 meridian" {
 		t.Errorf("on the new listener: %q, %v", body, err)
 	}

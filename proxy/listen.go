@@ -48,7 +48,8 @@ type front struct {
 
 	mu        sync.Mutex // guards the fields below
 	listeners []*listener
-	gone      http3.Stats // of the listeners that went
+	leaving   []*listener // that went and are being drained
+	gone      http3.Stats // of those that were
 	running   bool        // Run serves them
 	ended     bool        // nothing is added any more
 }
@@ -209,7 +210,7 @@ func (f *front) http3Stats() http3.Stats {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	sum := f.gone
-	for _, l := range f.listeners {
+	for _, l := range slices.Concat(f.listeners, f.leaving) {
 		if l.http3 != nil {
 			st := l.http3.Stats()
 			sum.Open += st.Open
@@ -238,6 +239,7 @@ func (f *front) change(s *Server, next, added, removed []*listener) {
 	for _, l := range added {
 		f.serveLocked(s, l)
 	}
+	f.leaving = append(f.leaving, removed...)
 	for _, l := range removed {
 		f.work.Go(func() { s.drainListener(l) })
 	}
@@ -253,16 +255,22 @@ func (s *Server) drainListener(l *listener) {
 	ending.Go(func() { cut3 = l.endHTTP3(ctx, c.Quiet) })
 	cut := s.engine.Drain(ctx, l.ln, c.Quiet)
 	ending.Wait()
-	if l.http3 != nil {
-		s.front.mu.Lock()
-		st := l.http3.Stats()
-		s.front.gone.Requests += st.Requests
-		s.front.gone.Shed += st.Shed
-		s.front.mu.Unlock()
-	}
+	s.front.left(l)
 	if cut += cut3; cut > 0 {
 		s.cfg.Logger.Warn("connections of a listener that was taken away were cut at the deadline",
 			"listener", l.addr, "connections", cut, "deadline", c.Deadline)
+	}
+}
+
+// left forgets a listener that was drained, but for what it has counted.
+func (f *front) left(l *listener) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.leaving = slices.DeleteFunc(f.leaving, func(o *listener) bool { return o == l })
+	if l.http3 != nil {
+		st := l.http3.Stats()
+		f.gone.Requests += st.Requests
+		f.gone.Shed += st.Shed
 	}
 }
 
