@@ -4,9 +4,12 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
+	"os"
+	"syscall"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -173,5 +176,18 @@ func (s *server) writeMetrics(w io.Writer) {
 	s.metrics.WritePrometheus(w)
 	s.source.writeMetrics(w)
 	writeTiers(w, s.table.Stats())
-	metrics.WriteProcessMetrics(w)
+	if canOpenFiles() {
+		metrics.WriteProcessMetrics(w)
+	}
+}
+
+// canOpenFiles reports whether the library could read what it writes of the process: without descriptors it would print lines on
+// stderr for each scrape, and write next to nothing.
+func canOpenFiles() bool {
+	f, err := os.Open("/proc/self/stat")
+	if err != nil {
+		return !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE)
+	}
+	f.Close()
+	return true
 }

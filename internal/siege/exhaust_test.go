@@ -86,6 +86,9 @@ func TestOpenConnectionsGoOnWhileThereAreNoFiles(t *testing.T) {
 	if n := strings.Count(e.Out.String(), "no connection can be taken"); n != 1 {
 		t.Errorf("it was said %d times", n)
 	}
+	if strings.Contains(e.Out.String(), "ERROR: metrics") {
+		t.Error("each scrape printed a line")
+	}
 	e.setFiles(t, old)
 	for _, c := range late {
 		c.Send("GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n")
