@@ -22,15 +22,18 @@ func (p *reply) Takes() int {
 	return exchange.MaxTake
 }
 
-// AwaitTakes implements exchange.Taker. A few bytes that were collected, as the end of a chunk, don't keep their buffer.
+// AwaitTakes implements exchange.Taker. What was collected keeps no buffer meanwhile: a few bytes, as the end of a chunk, are kept
+// apart, and for more than that the kernel has room, which speaks of none while it still takes as much as it holds.
 func (p *reply) AwaitTakes() error {
 	c := (*conn)(p)
 	var few [32]byte
-	n := len(c.out)
-	if n <= len(few) {
-		copy(few[:], c.out)
-		c.returnOut()
+	if len(c.out) > len(few) {
+		if err := c.send(nil); err != nil {
+			return err
+		}
 	}
+	n := copy(few[:], c.out)
+	c.returnOut()
 	if c.bodyTaken() && len(c.r.Buffered()) == 0 {
 		c.r.Release() // nobody reads: the request is whole, and the client is not watched
 	}
@@ -39,10 +42,8 @@ func (p *reply) AwaitTakes() error {
 		c.nc.SetWriteDeadline(past)
 	}
 	err := c.room.Wait()
-	if n <= len(few) {
-		c.borrowOut()
-		c.out = append(c.out, few[:n]...)
-	}
+	c.borrowOut()
+	c.out = append(c.out, few[:n]...)
 	if err != nil {
 		c.reply.err = fmt.Errorf("write to the client: %w", err)
 		c.reply.keep = false
