@@ -85,15 +85,18 @@ type NodeStatus struct {
 	Since   time.Time         `json:"since,omitzero"`
 	Reason  string            `json:"reason,omitempty"`
 	// Latency is that of this edge's last check, BanUntil when the ban of a node that requests ejected ends or has ended, History the last
-	// changes of its health, at most health.MaxHistory, oldest first. All three only of nodes that this edge checks.
+	// changes of its health, at most health.MaxHistory, oldest first. All three only of nodes of this edge's region, and of those that it
+	// checks; of the others an edge of CheckedBy has them.
 	Latency  topology.Duration `json:"latency,omitempty"`
 	BanUntil time.Time         `json:"ban_until,omitzero"`
 	History  []health.Change   `json:"history,omitempty"`
-	InFlight int               `json:"in_flight"` // from this edge
-	Streams  int               `json:"streams"`   // through this edge
-	Sessions int               `json:"sessions"`  // bound at this edge
-	Load     *topology.Load    `json:"load,omitempty"`
-	Drain    string            `json:"drain"` // "", "draining", "leaving", "drained" or "cut"
+	// CheckedBy are the edges that check it, sorted.
+	CheckedBy []topology.EdgeID `json:"checked_by,omitempty"`
+	InFlight  int               `json:"in_flight"` // from this edge
+	Streams   int               `json:"streams"`   // through this edge
+	Sessions  int               `json:"sessions"`  // bound at this edge
+	Load      *topology.Load    `json:"load,omitempty"`
+	Drain     string            `json:"drain"` // "", "draining", "leaving", "drained" or "cut"
 }
 
 // DrainStatus is one drain and what this edge still has there.

@@ -91,6 +91,9 @@ type Settings struct {
 	// FastInterval is the time between two checks while the target is between two verdicts. Zero: Interval/4, at least 50ms,
 	// at most Interval.
 	FastInterval time.Duration
+	// Rarely is the time between two checks of a target that others check, whose verdict Told takes in: while there is no doubt of its
+	// own, it is checked no more often. Zero: it is checked here.
+	Rarely time.Duration
 	// ConsecutiveErrors is how many gateway errors in a row eject a target. Zero: 5.
 	ConsecutiveErrors int
 	// Ban is how long the first ejection lasts. Zero: 10s.
@@ -119,7 +122,7 @@ func (s Settings) withDefaults() Settings {
 	}, Passive: topology.Passive{
 		ConsecutiveErrors: max(0, s.ConsecutiveErrors), Ban: topology.Duration(max(0, s.Ban)),
 	}})
-	d.Group = s.Group
+	d.Group, d.Rarely = s.Group, max(0, s.Rarely)
 	if s.MaxFails > 0 {
 		d.MaxFails, d.FailTimeout = s.MaxFails, topology.Duration(max(0, s.FailTimeout)).Or(10*time.Second)
 	}

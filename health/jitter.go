@@ -12,9 +12,13 @@ func seedOf(bits uint64, id string) uint64 {
 	if bits == 0 {
 		return 0
 	}
+	return max(1, (bits^hashOf(id))&^(1<<63)|1<<62) // far from 0, also with a few bans added
+}
+
+func hashOf(id string) uint64 {
 	h := fnv.New64a()
 	h.Write([]byte(id))
-	return max(1, (bits^h.Sum64())&^(1<<63)|1<<62) // far from 0, also with a few bans added
+	return h.Sum64()
 }
 
 // jittered moves a ban by up to a fifth either way, up to MaxBan where it is not longer itself. Seeds below 1<<62 leave it.

@@ -33,6 +33,7 @@ type record struct {
 	bans      uint64        // how many there were
 	refused   bool          // a connection failed since the last check: the next check alone decides
 	lastBan   time.Duration // 0: never banned
+	told      bool          // Down by the word of others
 	gone      bool          // forgotten: nothing is taken in any more
 	telling   bool          // somebody is telling changes
 	history   history
@@ -245,7 +246,7 @@ func (r *record) enterLocked(s State, reason string, now time.Time) {
 	if was == s {
 		return
 	}
-	v.State, v.Since = s, now
+	v.State, v.Since, r.told = s, now, false
 	if (!was.CanPick() || !s.CanPick()) && was != Refused && s != Refused {
 		// But not between up and suspect, or around a refusal: a check that passes doesn't make requests succeed.
 		r.errors, r.slow, r.fails = 0, 0, 0
@@ -266,6 +267,9 @@ func (r *record) nextLocked(now time.Time) time.Duration {
 			return min(left, r.settings.Interval)
 		}
 		return r.settings.FastInterval
+	}
+	if r.settings.Rarely > 0 && (r.verdict.State == Up || r.told) {
+		return r.settings.Rarely
 	}
 	return r.settings.Interval
 }

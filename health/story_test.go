@@ -22,9 +22,10 @@ var rewrite = flag.Bool("rewrite", false, "write what the stories really give in
 // TestStories plays every story of testdata: commands above "----", what they print below, up to an empty line. A command
 // starts with the time since the story began:
 //
-//	0s targets a,b [group=G] [rise=N] [fall=N] [interval=D] [fast=D] [errors=N] [ban=D] [max_fails=N] [fail_timeout=D]
+//	0s targets a,b [group=G] [rise=N] [fall=N] [interval=D] [fast=D] [rarely=D] [errors=N] [ban=D] [max_fails=N] [fail_timeout=D]
 //	1s probe a ok|fail [REASON]          prints after how long to check again
 //	1s checking a                        a check begins
+//	1s told a up|down REASON             others check it and say so
 //	1s timeout a [REASON]                it ends so; prints after how long to check again
 //	1s answered a N BEGAN                N requests, which began at the time BEGAN of the story, are answered
 //	2s observe a success|gateway|connect|gone [REASON]     prints "probe now" if that is asked for
@@ -104,6 +105,8 @@ func (s *story) play(line string) {
 		fmt.Fprintf(&s.out, "next in %s\n", next)
 	case "checking":
 		s.tracker.Checking(args[0], now)
+	case "told":
+		s.tracker.Told(args[0], args[1] == "down", strings.Join(args[2:], " "), now)
 	case "timeout":
 		fmt.Fprintf(&s.out, "next in %s\n", s.tracker.TimedOut(args[0], strings.Join(args[1:], " "), time.Second, now))
 	case "answered":
@@ -163,6 +166,8 @@ func (s *story) targets(args []string) map[string]health.Settings {
 			set.ConsecutiveErrors = n
 		case "interval":
 			set.Interval = d
+		case "rarely":
+			set.Rarely = d
 		case "fast":
 			set.FastInterval = d
 		case "max_fails":

@@ -24,7 +24,7 @@ type Report struct {
 	Stale bool `json:"stale,omitempty"`
 	// Pools says, for the nodes of the edge's own region, how many of each pool can be picked.
 	Pools map[PoolID]PoolView `json:"pools,omitempty"`
-	// Nodes holds the verdict on every node that the edge checks and that is not up; the others are up.
+	// Nodes holds the verdict on every node of the edge's own region, and on every other that it checks, that is not up; the others are up.
 	Nodes map[NodeID]string `json:"nodes,omitempty"`
 	// Edges holds the verdict on every edge that this one probes and that is not up.
 	Edges map[EdgeID]string `json:"edges,omitempty"`

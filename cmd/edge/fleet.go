@@ -41,7 +41,9 @@ type fleet struct {
 	told  atomic.Pointer[topology.Edge] // what others are told of this edge; a reload may change it
 	kicks chan struct{}                 // of one; full means that a look is due already
 
-	// arrivals says when this edge first saw another region's node at its address. It belongs to run's goroutine.
+	plan atomic.Pointer[checkPlan] // nil: each edge checks its region's nodes
+
+	// arrivals says when this edge first saw a node that others check at its address. It belongs to run's goroutine.
 	arrivals map[topology.NodeID]arrival
 	usage    usage // run's, too
 
@@ -210,68 +212,6 @@ func compareIDs(a, b topology.EdgeID) int {
 		return -1
 	}
 	return 1
-}
-
-// followReports takes the verdict on other regions' nodes, which this edge does not check, from the edges that do.
-func (f *fleet) followReports(snap *topology.Snapshot, edges []health.EdgeView, now time.Time) {
-	if snap == nil {
-		return
-	}
-	witnesses := map[topology.RegionID][]*topology.Report{}
-	for _, e := range edges {
-		if e.Report != nil && e.Standing != health.Down {
-			witnesses[e.Edge.Region] = append(witnesses[e.Edge.Region], e.Report)
-		}
-	}
-	arrivals := make(map[topology.NodeID]arrival, len(f.arrivals))
-	for _, n := range snap.Nodes {
-		if n.Region == f.self.Region {
-			continue
-		}
-		a, known := f.arrivals[n.Name]
-		if !known || a.address != n.Address {
-			a = arrival{address: n.Address, revision: snap.Revision, at: now}
-			if f.outlook.Load().snapshot == nil { // the edge itself is new, not the node
-				a.revision = 0
-			}
-		}
-		arrivals[n.Name] = a
-		f.table.SetStanding(n.Name, hearsay(n.Name, a, witnesses[n.Region], now))
-	}
-	f.arrivals = arrivals
-}
-
-// arrival is when a node appeared, or appeared at another address.
-type arrival struct {
-	address  string
-	revision topology.Revision
-	at       time.Time
-}
-
-// settles is after how long a witness that sees etcd has seen what this edge sees, though its revision is a lower one: a
-// revision that changes nothing for it is not taken up.
-const settles = 3 * time.Second
-
-// hearsay is the standing of a node by the reports of its region's edges: up if one of them that knows the node has
-// nothing against it, unknown while none of them has checked it, else down.
-func hearsay(id topology.NodeID, a arrival, reports []*topology.Report, now time.Time) balancer.Standing {
-	standing := balancer.StandingUnknown
-	for _, r := range reports {
-		if r.Revision < a.revision && (r.Stale || now.Sub(a.at) < settles) {
-			continue // it may not know the node yet
-		}
-		brief, against := r.Nodes[id]
-		if !against && len(r.Nodes) < maxAccusations {
-			return balancer.StandingUp
-		}
-		if !against {
-			continue // the report is full
-		}
-		if stateOf(brief) != health.Unknown.String() {
-			standing = balancer.StandingDown
-		}
-	}
-	return standing
 }
 
 // stateOf returns the state in a verdict as reports have it: "down: connect refused".

@@ -196,7 +196,7 @@ func TestOtherRegionsNodesStandAsTheirEdgesSay(t *testing.T) {
 		{"one says down, one is content", []*topology.Report{says("down"), {}}, balancer.StandingUp},
 		{"one says down, one has not checked", []*topology.Report{says("down"), says("unknown")}, balancer.StandingDown},
 	} {
-		if got := hearsay("n-b", arrival{}, c.reports, began); got != c.want {
+		if got, _ := hearsay("n-b", arrival{}, c.reports, false, began); got != c.want {
 			t.Errorf("%s: got %s; want %s", c.name, got, c.want)
 		}
 	}
@@ -213,7 +213,7 @@ func TestOtherRegionsNodesStandAsTheirEdgesSay(t *testing.T) {
 		{"one that must have seen it by now", topology.Report{Revision: 6}, settles, balancer.StandingUp},
 		{"one that can't see etcd", topology.Report{Revision: 6, Stale: true}, time.Hour, balancer.StandingUnknown},
 	} {
-		if got := hearsay("n-b", at, []*topology.Report{&c.report}, began.Add(c.after)); got != c.want {
+		if got, _ := hearsay("n-b", at, []*topology.Report{&c.report}, false, began.Add(c.after)); got != c.want {
 			t.Errorf("%s: got %s; want %s", c.name, got, c.want)
 		}
 	}

@@ -54,6 +54,8 @@ type server struct {
 	current   *config.Edge // in force
 	database  *mmdb.DB     // nil: the embedded table
 
+	targeting sync.Mutex // makes retarget single
+
 	prober *probe.Prober
 	proxy  *proxy.Server
 	drains *drain.Keeper
@@ -170,9 +172,7 @@ func (s *server) acks() []topology.Ack {
 func (s *server) publish(snap *topology.Snapshot) {
 	s.upkeep.submit(s.table.Apply(snap, regionOrder(snap, s.cfg.Region)))
 	s.store.Swap(snap)
-	targets, settings := s.targets(snap)
-	s.tracker.Apply(settings, time.Now())
-	s.prober.SetTargets(targets)
+	s.retarget()
 	s.drains.Kick()
 	s.fleet.kick()
 }
@@ -181,6 +181,8 @@ func (s *server) publish(snap *topology.Snapshot) {
 func (s *server) verdictChanged(id string, v health.Verdict) {
 	if !strings.HasPrefix(id, edgeTarget) {
 		s.table.SetStanding(topology.NodeID(id), standing(v.State))
+	} else if v.State == health.Up || v.State == health.Down {
+		s.retarget() // the nodes that it checks are others' now, or its own again
 	}
 	s.log.Info("health", "of", id, "state", v.State.String(), "reason", v.Reason)
 	s.fleet.kick()

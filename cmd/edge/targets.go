@@ -21,12 +21,17 @@ const (
 	edgeRise         = 1
 )
 
-// targets lists what this edge checks: the nodes of its own region, and the other edges.
-func (s *server) targets(snap *topology.Snapshot) ([]probe.Target, map[string]health.Settings) {
+// rarely is how often this edge checks a node of its region that others check for it: in case they are wrong.
+const rarely = time.Minute
+
+// targets lists what this edge checks: the nodes that are its part of the plan, the others of its region when there is doubt, as it sends to
+// them and sees requests fail before others do, and the other edges.
+func (s *server) targets(snap *topology.Snapshot, plan checkPlan) ([]probe.Target, map[string]health.Settings) {
 	var targets []probe.Target
 	settings := map[string]health.Settings{}
 	for _, n := range snap.Nodes {
-		if n.Region != s.cfg.Region {
+		mine := plan.has(n.Name, s.cfg.Name)
+		if !mine && n.Region != s.cfg.Region {
 			continue
 		}
 		pool := snap.Pool(n.Pool)
@@ -34,6 +39,9 @@ func (s *server) targets(snap *topology.Snapshot) ([]probe.Target, map[string]he
 		targets = append(targets, probe.Target{ID: id, Kind: probe.Node, Address: n.Address, Check: pool.HealthCheck})
 		set := health.SettingsOf(pool)
 		set.Group = string(n.Pool) + "/" + string(n.Region)
+		if !mine {
+			set.Rarely = max(rarely, set.Interval)
+		}
 		settings[id] = set
 	}
 	for _, e := range snap.Edges {

@@ -16,7 +16,7 @@ func TestAnEdgeChecksItsRegionsNodesAndTheOtherEdges(t *testing.T) {
 	snap := world(t, 1, peer("edge-a", nil), peer("edge-b", nil), peer("edge-c", nil))
 	snap.Edge("edge-a").Admin, snap.Edge("edge-b").Admin = "192.0.2.97:9090", "192.0.2.98:9090"
 	s := &server{cfg: &config.Edge{Name: "edge-a", Region: "a"}}
-	targets, settings := s.targets(snap)
+	targets, settings := s.targets(snap, planOf(snap, snap.Edges))
 	if len(targets) != 2 || len(settings) != 2 {
 		t.Fatalf("got %+v; want n-a and edge-b: edge-c says no admin address", targets)
 	}

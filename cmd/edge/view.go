@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"meridian/admin"
@@ -108,7 +109,7 @@ func canPick(state string) bool {
 	return state == health.Up.String() || state == health.Suspect.String() || state == health.HalfOpen.String()
 }
 
-// nodeStatuses joins, for each node, the verdict (this edge's on its own region's nodes, else the reports'), what this
+// nodeStatuses joins, for each node, the verdict (this edge's on its own region's nodes and those that it checks, else the reports'), what this
 // edge has at it, and its drain.
 func (s *server) nodeStatuses(snap *topology.Snapshot, o *outlook) []admin.NodeStatus {
 	out := make([]admin.NodeStatus, 0, len(snap.Nodes))
@@ -118,14 +119,15 @@ func (s *server) nodeStatuses(snap *topology.Snapshot, o *outlook) []admin.NodeS
 			Name: n.Name, Pool: n.Pool, Region: n.Region, Zone: n.Zone, Address: n.Address, Live: n.Live,
 			InFlight: l.InFlight, Streams: l.Streams, Sessions: s.sessions.Count(n.Name), Load: n.Load, Drain: drainState(snap, n, o),
 		}
-		if n.Region == s.cfg.Region {
+		st.CheckedBy = s.fleet.checkersOf(n.Name)
+		if n.Region == s.cfg.Region || s.fleet.checks(n) {
 			v := s.tracker.Verdict(string(n.Name))
 			st.Health, st.Since, st.Reason = v.State.String(), v.Since, v.Reason
 			st.Latency, st.BanUntil, st.History = topology.Duration(v.Latency), v.BanUntil, s.tracker.History(string(n.Name))
 		} else {
-			st.Health, st.Reason = reportedHealth(n, o)
+			st.Health, st.Reason = reportedHealth(n, o, st.CheckedBy)
 			if l.Standing == balancer.StandingUnknown && st.Health == health.Up.String() {
-				st.Health, st.Reason = health.Unknown.String(), "the edges of its region have not said yet that they know it"
+				st.Health, st.Reason = health.Unknown.String(), "the edges that check it have not said yet that they know it"
 			}
 		}
 		out = append(out, st)
@@ -133,19 +135,29 @@ func (s *server) nodeStatuses(snap *topology.Snapshot, o *outlook) []admin.NodeS
 	return out
 }
 
-// reportedHealth is what the reports of a node's region say of it.
-func reportedHealth(n *topology.Node, o *outlook) (state, reason string) {
-	state, reason = health.Unknown.String(), "no edge of its region reports"
+// reportedHealth is what most of the reports say of a node (health.Majority) that are of its region's edges, or of others that check it.
+func reportedHealth(n *topology.Node, o *outlook, checkers []topology.EdgeID) (state, reason string) {
+	state, reason = health.Unknown.String(), "no edge that checks it reports"
+	up, down, content := 0, 0, topology.EdgeID("")
 	for _, e := range o.edges {
-		if e.Edge.Region != n.Region || e.Report == nil || e.Standing == health.Down {
+		if e.Edge.Region != n.Region && !slices.Contains(checkers, e.Edge.Name) || e.Report == nil || e.Standing == health.Down {
 			continue
 		}
 		brief, against := e.Report.Nodes[n.Name]
 		if !against {
-			return health.Up.String(), "says " + string(e.Edge.Name)
+			if up++; up == 1 {
+				content = e.Edge.Name
+			}
+			continue
+		}
+		if stateOf(brief) != health.Unknown.String() {
+			down++
 		}
 		_, why, _ := strings.Cut(brief, ": ")
 		state, reason = stateOf(brief), fmt.Sprintf("%s (says %s)", dash(why), e.Edge.Name)
+	}
+	if up > 0 && !health.Majority(up, down) {
+		return health.Up.String(), "says " + string(content)
 	}
 	return state, reason
 }

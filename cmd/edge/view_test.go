@@ -165,15 +165,15 @@ func TestWhatTheReportsSayOfANode(t *testing.T) {
 		name, state, reason string
 		edges               []health.EdgeView
 	}{
-		{"nobody reports", "unknown", "no edge of its region reports", nil},
-		{"an edge of another region", "unknown", "no edge of its region reports", []health.EdgeView{in("a", health.Up, of("down"))}},
-		{"an edge that is down", "unknown", "no edge of its region reports", []health.EdgeView{in("b", health.Down, of(""))}},
+		{"nobody reports", "unknown", "no edge that checks it reports", nil},
+		{"an edge of another region", "unknown", "no edge that checks it reports", []health.EdgeView{in("a", health.Up, of("down"))}},
+		{"an edge that is down", "unknown", "no edge that checks it reports", []health.EdgeView{in("b", health.Down, of(""))}},
 		{"content", "up", "says edge-x", []health.EdgeView{in("b", health.Up, of(""))}},
 		{"down without a reason", "down", "- (says edge-x)", []health.EdgeView{in("b", health.Up, of("down"))}},
 		{"ejected with one", "ejected", "5 errors in a row: status 502 (says edge-x)", []health.EdgeView{in("b", health.Up, of("ejected: 5 errors in a row: status 502"))}},
 		{"one against, one content", "up", "says edge-x", []health.EdgeView{in("b", health.Up, of("down")), in("b", health.Unknown, of(""))}},
 	} {
-		if state, reason := reportedHealth(n, &outlook{edges: c.edges}); state != c.state || reason != c.reason {
+		if state, reason := reportedHealth(n, &outlook{edges: c.edges}, nil); state != c.state || reason != c.reason {
 			t.Errorf("%s: got %q %q; want %q %q", c.name, state, reason, c.state, c.reason)
 		}
 	}
