@@ -36,6 +36,10 @@ type TopologyStatus struct {
 	Since       time.Time `json:"since"`                 // of the present state of Stale
 	LastContact time.Time `json:"last_contact,omitzero"` // with the source
 	Detail      string    `json:"detail,omitempty"`
+	// Held is how many nodes and edges are in use though their lease ran out, Alarm that so many did at once that they are kept until they
+	// return or fail their checks.
+	Held  int    `json:"held,omitempty"`
+	Alarm string `json:"alarm,omitempty"`
 }
 
 // RegionStatus is how a region stands for each pool.

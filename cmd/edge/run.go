@@ -136,7 +136,7 @@ func (s *server) buildSource() error {
 		s.source = newFileSource(s.cfg, s.log, s.publish)
 		return nil
 	}
-	src, err := newEtcdSource(s.cfg, s.log, s.publish, presence{value: s.presence, acks: s.acks})
+	src, err := newEtcdSource(s.cfg, s.log, s.publish, s.foundDown, presence{value: s.presence, acks: s.acks})
 	if err != nil {
 		return err // a nil *etcdSource in a source would not be nil
 	}
@@ -186,6 +186,17 @@ func (s *server) verdictChanged(id string, v health.Verdict) {
 	}
 	s.log.Info("health", "of", id, "state", v.State.String(), "reason", v.Reason)
 	s.fleet.kick()
+}
+
+// foundDown reports whether checks, this edge's or the others', find a node or an edge dead.
+func (s *server) foundDown(r topology.Resource) bool {
+	switch r := r.(type) {
+	case *topology.Node:
+		return s.table.Load(r.Name).Standing == balancer.StandingDown
+	case *topology.Edge:
+		return s.tracker.Verdict(edgeTarget+string(r.Name)).State == health.Down
+	}
+	return false
 }
 
 // compare has nodes ejected that do much worse than the others of their tier, by what the balancer knows.

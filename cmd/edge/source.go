@@ -45,14 +45,14 @@ type etcdSource struct {
 // send clients, so it must be out well within the three seconds in which DNS follows a failure.
 const edgeMinInterval = 100 * time.Millisecond
 
-func newEtcdSource(cfg *config.Edge, log *slog.Logger, publish func(*topology.Snapshot), p presence) (*etcdSource, error) {
+func newEtcdSource(cfg *config.Edge, log *slog.Logger, publish func(*topology.Snapshot), down func(topology.Resource) bool, p presence) (*etcdSource, error) {
 	c, err := etcd.Open(etcd.Config{Endpoints: cfg.Etcd.Endpoints, Dir: cfg.DataDir, Logger: log})
 	if err != nil {
 		return nil, err
 	}
 	return &etcdSource{
 		client:  c,
-		watcher: c.Watcher(etcd.WatcherConfig{Publish: publish}),
+		watcher: c.Watcher(etcd.WatcherConfig{Publish: publish, Down: down}),
 		registrar: c.Registrar(etcd.RegistrarConfig{
 			Key: topology.Key{Kind: topology.KindEdge, Name: string(cfg.Name)}, Value: p.value, Acks: p.acks, MinInterval: edgeMinInterval,
 		}),
@@ -72,6 +72,7 @@ func (s *etcdSource) status() admin.TopologyStatus {
 	if st.Stale {
 		out.Detail = "etcd does not answer; the last good topology is in use"
 	}
+	out.Held, out.Alarm = st.Held, st.Mass
 	return out
 }
 

@@ -57,6 +57,9 @@ func topologyLine(t admin.TopologyStatus) string {
 	if t.Stale {
 		s += fmt.Sprintf(", STALE for %s: %s", age(t.Since), t.Detail)
 	}
+	if t.Alarm != "" {
+		s += "\nALARM: " + t.Alarm
+	}
 	return s
 }
 

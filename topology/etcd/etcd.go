@@ -38,5 +38,7 @@
 // # Lost leases
 //
 // A lease that ran out is not a death: etcd may have been frozen or down for longer than every lease. A live key that
-// vanishes is kept for WatcherConfig.Hold unless its value said that it was leaving; health checks see a dead node sooner.
+// vanishes is kept for WatcherConfig.Hold unless its value said that it was leaving; health checks see a dead node sooner. Where
+// many vanish within that time, in a region or in all, it is their registration that is lost: they are kept until they return, or checks
+// have found them dead for as long (mass.go). Status and the metrics say so.
 package etcd

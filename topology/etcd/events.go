@@ -96,6 +96,7 @@ func (w *Watcher) reached(now time.Time) {
 		w.hold.restart(now)
 		w.log.Info("following the topology in etcd", "revision", w.rev)
 	}
+	w.judgeMass(now)
 	if w.hold.expire(now) {
 		w.changed = true
 	}

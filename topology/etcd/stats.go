@@ -34,6 +34,8 @@ type Status struct {
 	RefusedValues int
 	// Held is how many nodes and edges are kept though their lease ran out.
 	Held int
+	// Mass says that so many of them vanished at once that they are kept until they return or checks find them dead, empty: it is not so.
+	Mass string
 	// The counters since the watcher was made.
 	Publishes, Rejected, Lists, DiskErrors uint64
 }
@@ -125,6 +127,7 @@ func newStats(w *Watcher) *stats {
 	})
 	gauge("meridian_topology_refused", func(s Status) float64 { return float64(s.RefusedValues) })
 	gauge("meridian_topology_held", func(s Status) float64 { return float64(s.Held) })
+	gauge("meridian_topology_mass_disappearance", func(s Status) float64 { return number(s.Mass != "") })
 	gauge("meridian_topology_disk_errors_total", func(s Status) float64 { return float64(s.DiskErrors) })
 	return &stats{
 		set:       set,

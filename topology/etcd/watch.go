@@ -21,6 +21,9 @@ type WatcherConfig struct {
 	// Hold is how long a live node or edge whose lease ran out is kept. Zero: 15s. Negative: not at all. Longer survives a
 	// longer standstill of etcd and shows dead ones longer.
 	Hold time.Duration
+	// Down reports whether checks find a node or an edge dead. It is asked of what is kept beyond Hold, since many vanished at once, from
+	// Run's goroutine. Nil: nothing is known to be dead, and that is kept until it returns.
+	Down func(topology.Resource) bool
 }
 
 // Ours.
@@ -71,7 +74,7 @@ func (c *Client) Watcher(cfg WatcherConfig) *Watcher {
 	}
 	w := &Watcher{
 		c: c, cfg: cfg, log: c.log, saver: newSaver(c.cfg.Dir, c.log), beats: make(chan beat, 1),
-		view: newView(), hold: hold{length: max(0, cfg.Hold), items: map[string]heldItem{}}, gap: publishEvery,
+		view: newView(), hold: hold{length: max(0, cfg.Hold), items: map[string]heldItem{}, isDown: cfg.Down}, gap: publishEvery,
 	}
 	w.view.older, w.view.refused = c.goodBefore, w.tellRefused
 	w.stats = newStats(w)
