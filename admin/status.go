@@ -89,8 +89,8 @@ type NodeStatus struct {
 	Since   time.Time         `json:"since,omitzero"`
 	Reason  string            `json:"reason,omitempty"`
 	// Latency is that of this edge's last check, BanUntil when the ban of a node that requests ejected ends or has ended, History the last
-	// changes of its health, at most health.MaxHistory, oldest first. All three only of nodes of this edge's region, and of those that it
-	// checks; of the others an edge of CheckedBy has them.
+	// changes of its health, at most health.MaxHistory, oldest first. Of other regions' nodes that this edge doesn't check, History is what it
+	// heard of them, and the rest is known to an edge of CheckedBy.
 	Latency  topology.Duration `json:"latency,omitempty"`
 	BanUntil time.Time         `json:"ban_until,omitzero"`
 	History  []health.Change   `json:"history,omitempty"`

@@ -118,6 +118,7 @@ func (f *fleet) followReports(snap *topology.Snapshot, edges []health.EdgeView, 
 		standing, reason := hearsay(n.Name, a, f.witnesses(n, reports, byRegion[n.Region]), n.Region == f.self.Region, now)
 		if n.Region != f.self.Region {
 			f.table.SetStanding(n.Name, standing)
+			a.note(standing, reason, now)
 		} else if standing != balancer.StandingUnknown && standing != a.told {
 			a.told = standing
 			f.tracker.Told(string(n.Name), standing == balancer.StandingDown, reason, now)
@@ -145,6 +146,31 @@ type arrival struct {
 	revision topology.Revision
 	at       time.Time
 	told     balancer.Standing // StandingUnknown: nothing
+	// history is how another region's node has stood by what this edge heard, as health.Tracker keeps it of those that it judges itself. It
+	// is never changed, but replaced.
+	history []health.Change
+}
+
+// note enters a change of what is heard.
+func (a *arrival) note(s balancer.Standing, reason string, now time.Time) {
+	state := map[balancer.Standing]health.State{balancer.StandingUp: health.Up, balancer.StandingDown: health.Down}[s] // or Unknown
+	n := len(a.history)
+	if n > 0 && a.history[n-1].State == state || n == 0 && state == health.Unknown {
+		return
+	}
+	kept := a.history[max(0, n+1-health.MaxHistory):]
+	a.history = append(slices.Clone(kept), health.Change{At: now, State: state, Reason: reason})
+}
+
+// heard is what followReports has noted, for views.
+func (f *fleet) heard() map[topology.NodeID][]health.Change {
+	out := map[topology.NodeID][]health.Change{}
+	for id, a := range f.arrivals {
+		if a.history != nil {
+			out[id] = a.history
+		}
+	}
+	return out
 }
 
 // settles is after how long a witness that sees etcd has seen what this edge sees, though its revision is a lower one: a

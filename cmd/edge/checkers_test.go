@@ -183,3 +183,23 @@ func TestAnEdgeThatOnlyAnOperatorHasWrittenDownChecksNothing(t *testing.T) {
 		t.Errorf("checked by %v now that it answers", got)
 	}
 }
+
+// TestWhatIsHeardOfANodeIsKept has another region's node go down and up many times.
+func TestWhatIsHeardOfANodeIsKept(t *testing.T) {
+	s := newSeen("edge-a")
+	for i := range 2 * health.MaxHistory {
+		r := &topology.Report{Started: began, Seq: uint64(i + 1), Revision: topology.Revision(i + 1)}
+		if i%2 == 1 {
+			r.Nodes = map[topology.NodeID]string{"n-b": "down: connect refused"}
+		}
+		s.take(world(t, topology.Revision(i+1), peer("edge-b", r)))
+		s.look() // and nothing new
+		h := s.outlook.Load().heard["n-b"]
+		if want := min(i+1, health.MaxHistory); len(h) != want || h[want-1].State != []health.State{health.Up, health.Down}[i%2] || h[want-1].Reason == "" {
+			t.Fatalf("after %d changes: %+v", i+1, h)
+		}
+	}
+	if h := s.outlook.Load().heard["n-c"]; h != nil {
+		t.Errorf("of a node of which nobody says anything: %+v", h)
+	}
+}

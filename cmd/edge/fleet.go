@@ -63,6 +63,7 @@ type outlook struct {
 	sites    []geo.Site
 	report   *topology.Report
 	clocks   ttlClocks
+	heard    map[topology.NodeID][]health.Change // how other regions' nodes have stood
 }
 
 type regionPool struct {
@@ -143,6 +144,7 @@ func (f *fleet) look() {
 	o := &outlook{snapshot: snap, regions: map[regionPool]regionOutlook{}}
 	o.edges = f.views(snap)
 	f.followReports(snap, o.edges, time.Now())
+	o.heard = f.heard()
 	f.followUsage(o.edges)
 	o.report = f.ownReport(snap)
 	for i, e := range o.edges {

@@ -126,6 +126,9 @@ func (s *server) nodeStatuses(snap *topology.Snapshot, o *outlook) []admin.NodeS
 			st.Latency, st.BanUntil, st.History = topology.Duration(v.Latency), v.BanUntil, s.tracker.History(string(n.Name))
 		} else {
 			st.Health, st.Reason = reportedHealth(n, o, st.CheckedBy)
+			if st.History = o.heard[n.Name]; len(st.History) > 0 {
+				st.Since = st.History[len(st.History)-1].At
+			}
 			if l.Standing == balancer.StandingUnknown && st.Health == health.Up.String() {
 				st.Health, st.Reason = health.Unknown.String(), "the edges that check it have not said yet that they know it"
 			}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -60,8 +61,8 @@ func TestStatusJoinsWhatIsKnown(t *testing.T) {
 	if h := nodeOf(t, st, "n-a1").History; len(h) != 1 || h[0].State != health.Up || h[0].Reason != "check passed" {
 		t.Errorf("n-a1: got history %+v", h)
 	}
-	if h := nodeOf(t, st, "n-b1").History; h != nil {
-		t.Errorf("n-b1, which another edge checks: got history %+v", h)
+	if n := nodeOf(t, st, "n-b1"); len(n.History) != 1 || n.History[0].State != health.Down || !n.Since.Equal(n.History[0].At) || fmt.Sprint(n.CheckedBy) != "[edge-b]" {
+		t.Errorf("n-b1, which another edge checks: got %+v", n)
 	}
 	if n := nodeOf(t, st, "n-a2"); n.Health != "up" || n.Drain != "draining" {
 		t.Errorf("n-a2: %+v; want it draining: no edge has said that it is quiet", n)
