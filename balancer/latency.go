@@ -13,9 +13,10 @@ import (
 //
 //	rif   = (in flight + excess) / weight
 //	hot   = rif > θ, the 84 % quantile of rif over the tier, at least 2
+//	speed = what the node's answers took, against their routes' medians, less what its own queue explains: see entry.explained
 //	score = max(speed, age of the oldest request that waits), both against the tier's; within 1.1 times that it is the tier's, what
 //	        is beyond counts less by the factor; in steps of 10 %
-//	cost  = score^1.5 × (in flight + excess + 1) / weight
+//	cost  = score × (in flight + excess + 1) / weight
 //
 // Of two cold nodes the one of less cost is picked, of a cold and a hot one the cold one, of two hot ones that with less rif. Where the
 // scores differ by more than 1.9, cost decides alone: there is no room on a node that doesn't answer, and an idle slow node is
@@ -25,14 +26,15 @@ import (
 // fifth of the 99 % quantile. Nodes are drawn by weight / score²: with half of them 16 times slower, a quarter of uniform pairs would
 // be two slow ones, of which one would have to be picked.
 //
-// Why not cost alone, with the speed as measured: a node's times hold the waiting that its own queue makes, which rif has counted
-// already, so nodes that are alike would take turns at being avoided.
+// Why not the speed as measured: a node's times hold the waiting that its own queue makes, which rif has counted already, so nodes that
+// are alike would take turns at being avoided, and above capacity one that has been avoided would stay so while the others' queues grow.
+// So half of it, by logarithms, is taken out.
 type latency struct{}
 
 const (
 	hotQuantile = 0.84 // 2^-¼, Prequal's
 	leastTheta  = 2
-	// From the simulation in this package's tests: with the exponents of cost and draws, the least that holds all of its bounds.
+	// From the simulation in this package's tests: with the exponent of draws, the least that holds all of its bounds.
 	muchSlower = 1.9
 	lookAll    = 32
 	looks      = 5
@@ -56,7 +58,7 @@ func (j *judge) look(e *entry, w *wish, n int) candidate {
 	st := e.state
 	inFlight := float64(uint32(st.counts.Load())) + st.excess.load()
 	share := e.shareIn(w, n)
-	return candidate{entry: e, rif: inFlight / share, score: st.score.load(), cost: st.price.load() * (inFlight + 1) / share}
+	return candidate{entry: e, rif: inFlight / share, score: st.score.load(), cost: st.score.load() * (inFlight + 1) / share}
 }
 
 // compare returns below zero if a is to be picked rather than b, above zero if b is, and zero if they are alike.
@@ -156,7 +158,12 @@ func (n *number) load() float64   { return float64(math.Float32frombits(n.bits.L
 func (n *number) store(v float64) { n.bits.Store(math.Float32bits(float32(v))) }
 
 // rate publishes a node's score.
-func (st *state) rate(score float64) {
-	st.score.store(score)
-	st.price.store(score * math.Sqrt(score)) // score^1.5
+func (st *state) rate(score float64) { st.score.store(score) }
+
+// explained returns by what the ratio of an answer is to be multiplied, so that what is left is more the node's speed than its queue's:
+// before is what was in flight on the node when the request came, for which the tier's median has crowd. It is the square root of
+// that, as nodes may have room for more than they have, and then nothing waits: cost still grows with what is in flight, by its root.
+func (e *entry) explained(before uint64) float64 {
+	own := (float64(before) + e.state.excess.load()) / e.share
+	return math.Sqrt((e.group.tier.crowd.load() + 1) / (own + 1))
 }

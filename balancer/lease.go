@@ -23,9 +23,10 @@ type Lease struct {
 	entry    *entry
 	cut      *cutSignal
 	route    *Route
-	began    int64  // Unix nanoseconds
-	seen     int64  // when it was answered, Unix nanoseconds; 0: not
-	slot     uint16 // of state.ages
+	began    int64   // Unix nanoseconds
+	seen     int64   // when it was answered, Unix nanoseconds; 0: not
+	slot     uint16  // of state.ages
+	queue    float32 // entry.explained at the pick
 	stream   bool
 	answered bool
 }
@@ -108,7 +109,9 @@ func (e *entry) acquire(now int64, route *Route, allowed uint32, soft bool) (Lea
 	if route == nil {
 		route = e.group.pool.route
 	}
-	return Lease{entry: e, cut: c, route: route, began: now, slot: st.ages.begin(ageClass(route.median()), now)}, nil
+	return Lease{
+		entry: e, cut: c, route: route, began: now, slot: st.ages.begin(ageClass(route.median()), now), queue: float32(e.explained(count - 1)),
+	}, nil
 }
 
 // isFull reports whether the node has no room for count requests in flight.

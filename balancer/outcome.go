@@ -41,7 +41,7 @@ func (l *Lease) Answered(now time.Time, o Outcome) {
 	if median == 0 {
 		median = elapsed
 	}
-	ratio := elapsed / median
+	ratio := elapsed / median * float64(l.queue)
 	switch {
 	case o.Kind == Failed:
 		st.speed.learn(at, ratio, true, penaltyOf(median))
@@ -67,7 +67,7 @@ func (l *Lease) Answered(now time.Time, o Outcome) {
 func (e *entry) hasten(now int64) {
 	st := e.state
 	typical := e.group.tier.typicalScore()
-	if v := scoreOf(st.speed.value(now, typical), typical); v > 1.5*st.score.load() {
+	if v := scoreOf(e.group.tier.tempered(st.speed.value(now, typical), typical), typical); v > 1.5*st.score.load() {
 		st.rate(v)
 	}
 }

@@ -147,7 +147,7 @@ func (r *reference) better(a, b refNode) bool {
 	if r.policy == topology.PolicyLeastRequest {
 		return (float64(a.inFlight)+1)/a.share < (float64(b.inFlight)+1)/b.share-1e-9
 	}
-	cost := func(n refNode) float64 { return math.Pow(n.score, 1.5) * (float64(n.inFlight) + 1) / n.share }
+	cost := func(n refNode) float64 { return n.score * (float64(n.inFlight) + 1) / n.share }
 	if math.Max(a.score/b.score, b.score/a.score) <= 1.9 {
 		switch hotA, hotB := rif(a) > r.theta, rif(b) > r.theta; {
 		case hotA && hotB:

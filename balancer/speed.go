@@ -17,6 +17,9 @@ const (
 	fourSlower = 1.386 // ln 4
 	// quickWeight is the weight of one sample in the quick average. Ours: four slow answers in a row are most of it.
 	quickWeight = 0.25
+	// quickTau bounds it by the time since the last one: the answers that waited behind one slow request come all at once, and are one event.
+	// Ours. From simulation: without it, short requests behind one of a second take their node out for ten.
+	quickTau = time.Second
 	// quickShare is the logarithm of which part of the quick average counts. From simulation: a slow answer now and then leaves the slow
 	// average in force, and a node that has become slow is noticed by its second answer.
 	quickShare = -0.5
@@ -74,7 +77,7 @@ func (s *speed) learn(now int64, ratio float64, failed bool, penalty float64) {
 		v := math.Log(max(ratio, 1e-6))
 		least := 1 / float64(s.answers.Add(1)) // at first a plain average, or the first answer would count for ten seconds
 		slow += (v - slow) * max(1-math.Exp(-dt/float64(speedTau)), least)
-		quick += (v - quick) * max(quickWeight, least)
+		quick += (v - quick) * max(min(quickWeight, 1-math.Exp(-dt/float64(quickTau))), least)
 		s.times.Store(pair(slow, quick))
 	}
 	s.failed.Store(pair(share, penalty))

@@ -67,7 +67,6 @@ type state struct {
 
 	share  number // weight over the mean weight of the tier, in slow start a part of it
 	score  number // see latency; 1 at first
-	price  number // score^1.5
 	excess number // requests' worth of load that is not this edge's
 
 	picks       atomic.Uint32 // all
@@ -89,6 +88,7 @@ type state struct {
 	picksAt       [picksKept]uint32
 	inFlightAt    [3 * picksKept]uint32
 	since         int64 // when slow start began, Unix nanoseconds; 0: when it is up
+	earned        earned
 	others        usage // what the other edges have out there
 	own           own   // what the node says of itself
 	rateAt        [2*picksKept + 1]float32

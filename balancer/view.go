@@ -55,17 +55,20 @@ type tier struct {
 
 	// Made by ticks.
 
-	theta     number // the 84 % quantile of rif
-	typical   number // median of speed over the requests; 0: nothing known yet
-	middle    number // median of speed over the nodes
-	deviation number // median of how far they are from that
-	median    number // typical as a score
+	theta     number      // the 84 % quantile of rif
+	typical   number      // median of speed over the requests; 0: nothing known yet
+	middle    number      // median of speed over the nodes
+	deviation number      // median of how far they are from that
+	median    number      // typical as a score
+	crowd     number      // median of rif, smoothed over a second
+	warming   atomic.Bool // most of it is new: see group.endSlowStartLocked
 	sampler   atomic.Pointer[sampler]
 
 	// Guarded by Table.mu.
 
 	built *built // nil: nothing yet
 	room  damped // for new work: A in balancing's terms
+	warm  int64  // until when it is warming, Unix nanoseconds
 }
 
 // entry is one node as a snapshot has it, with what a pick needs of it worked out.

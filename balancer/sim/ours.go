@@ -28,6 +28,7 @@ type table struct {
 	edge     int
 	rand     *Rand
 	present  []bool
+	changed  bool // present, since the last apply
 	revision topology.Revision
 	names    []topology.NodeID
 	index    map[topology.NodeID]int
@@ -55,8 +56,12 @@ func newTable(s Setup) Balancer {
 	return b
 }
 
-// apply brings the nodes that are present into the table.
+// apply brings the nodes that are present into the table, if that has changed: those that come at one time come in one snapshot.
 func (b *table) apply() {
+	if !b.changed {
+		return
+	}
+	b.changed = false
 	set := topology.Set{}
 	add := func(r topology.Resource) { set[r.Key()] = r }
 	add(&topology.Region{Name: simRegion})
@@ -86,14 +91,13 @@ func (b *table) apply() {
 // Stand implements Balancer.
 func (b *table) Stand(node int, present bool, s balancer.Standing, now time.Duration) {
 	b.t.SetStanding(b.names[node], s)
-	if b.present[node] != present {
-		b.present[node] = present
-		b.apply()
-	}
+	b.changed = b.changed || b.present[node] != present
+	b.present[node] = present
 }
 
 // Pick implements Balancer.
 func (b *table) Pick(t *Try, now time.Duration) int {
+	b.apply()
 	b.tried = b.tried[:0]
 	for _, n := range t.Tried {
 		b.tried = append(b.tried, b.names[n])
@@ -112,7 +116,10 @@ func (b *table) Pick(t *Try, now time.Duration) int {
 }
 
 // Tick implements Ticker.
-func (b *table) Tick(now time.Duration) { b.t.Tick(epoch.Add(now)) }
+func (b *table) Tick(now time.Duration) {
+	b.apply()
+	b.t.Tick(epoch.Add(now))
+}
 
 // outcomes are what the proxy tells of each end of a try.
 var outcomes = [...]balancer.OutcomeKind{OK: balancer.OK, Failed: balancer.Failed, Refused: balancer.Failed, TimedOut: balancer.Failed}
