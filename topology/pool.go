@@ -33,8 +33,8 @@ type Pool struct {
 	Policy Policy `json:"policy,omitempty"`
 	// Hash says what maglev and ring know a request by.
 	Hash Hash `json:"hash,omitzero"`
-	// SlowStart is over what time a node that is new, or has come back, gets from a tenth of its share to the whole. At first it
-	// gets one request, and more once that is answered. Not for an edge's first topology, and not while most of the nodes are
+	// SlowStart is over what time a node that is new, or has come back, gets from a tenth of its share to the whole, sooner where
+	// it answers as fast as the others do. At first it gets one request, and more once that is answered. Not for an edge's first topology, and not while most of the nodes are
 	// new; maglev and ring have none. Zero: 30s. 1ms, which is none, to 1h.
 	SlowStart Duration `json:"slow_start,omitempty"`
 	// Utilization is from which part of its capacity on a node takes only what has nowhere else to go. Zero: 0.9. 0.1 to 1.
