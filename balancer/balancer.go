@@ -113,7 +113,7 @@ func (t *Table) stateLocked(id topology.NodeID) *state {
 }
 
 // SetStanding says how a node stands with health. It may come before the Apply that brings the node. One that comes back up begins
-// with slow start, and with what was learned of its speed forgotten. It copies the list of nodes that Pick draws from: 8 bytes for
+// half-open (see halfOpen), with slow start, and with what was learned of its speed forgotten. It copies the list of nodes that Pick draws from: 8 bytes for
 // each node that the node's pool has in its region.
 func (t *Table) SetStanding(id topology.NodeID, standing Standing) {
 	t.mu.Lock()
@@ -123,6 +123,9 @@ func (t *Table) SetStanding(id topology.NodeID, standing Standing) {
 	if old == standing {
 		return
 	}
+	if standing != StandingUp {
+		st.probe.word.Store(0)
+	}
 	e := t.view.Load().nodes[id]
 	if e == nil {
 		return
@@ -130,6 +133,7 @@ func (t *Table) SetStanding(id topology.NodeID, standing Standing) {
 	if standing == StandingUp && old != StandingUnknown { // it is back: what it was like before says little
 		st.speed.reset()
 		st.beginSlowStart()
+		st.beginProbe(t.now)
 		e.shareOutLocked(t.now)
 	}
 	e.group.move(e)

@@ -220,11 +220,11 @@ func TestAPickThatBeganBeforeADrainIsRefused(t *testing.T) {
 	tab := table(t, node("a"))
 	e := tab.view.Load().nodes["a"]
 	tab.Apply(snapshot(t, node("a"), drain("a")), nil)
-	if _, err := e.acquire(now.UnixNano(), nil, 0, false); err == nil {
+	if _, err := e.acquire(now.UnixNano(), nil, 0, demandHard); err == nil {
 		t.Error("a lease on a drained node")
 	}
 	tab.Apply(snapshot(t), nil)
-	if _, err := e.acquire(now.UnixNano(), nil, flagDraining, false); err != ErrGone {
+	if _, err := e.acquire(now.UnixNano(), nil, flagDraining, demandHard); err != ErrGone {
 		t.Errorf("a node that is gone: %v", err)
 	}
 	if l := tab.Load("a"); l.InFlight != 0 {
@@ -247,7 +247,7 @@ func TestALeaseAndADrainCannotMissEachOther(t *testing.T) {
 	wg.Go(func() {
 		for i := int64(1); i <= rounds; i++ {
 			await(&turn, 2*i-1)
-			l, err := e.acquire(now.UnixNano(), nil, 0, false)
+			l, err := e.acquire(now.UnixNano(), nil, 0, demandHard)
 			got = err == nil
 			leased.Store(i)
 			await(&turn, 2*i)

@@ -32,6 +32,8 @@ type Candidate struct {
 	// Score is how slowly the node answers, against the routes' medians; SlowStart that it is new.
 	Score     float64 `json:"score"`
 	SlowStart bool    `json:"slow_start,omitempty"`
+	// HalfOpen says that the node is back, gets one request at a time, and that none has succeeded yet.
+	HalfOpen bool `json:"half_open,omitempty"`
 	// Eligible says that the next pick may return the node.
 	Eligible bool `json:"eligible"`
 	// Reason says why it may or may not, for people.
@@ -61,35 +63,30 @@ func (t *Table) Explain(id topology.PoolID) []Candidate {
 
 // stage is what the next pick comes from.
 type stage struct {
-	pool  *pool
-	group *group
-	soft  bool
-	class class
-	found bool
+	pool   *pool
+	group  *group
+	demand demand
+	class  class
+	found  bool
 }
 
 // nextLocked returns the stage at which a pick finds a node now. The caller holds Table.mu.
 func (p *pool) nextLocked() stage {
-	for _, s := range []struct {
-		soft    bool
-		classes []class
-	}{{true, below}, {false, above}} {
-		for _, c := range s.classes {
-			for _, g := range p.groups {
-				for _, e := range g.ready.Load().list(c).nodes {
-					if e.reasonLocked(s.soft) == "" {
-						return stage{pool: p, group: g, soft: s.soft, class: c, found: true}
-					}
+	for _, s := range stages {
+		for _, g := range p.groups {
+			for _, e := range g.ready.Load().list(s.class).nodes {
+				if e.reasonLocked(s.demand) == "" {
+					return stage{pool: p, group: g, demand: s.demand, class: s.class, found: true}
 				}
 			}
 		}
 	}
-	return stage{pool: p}
+	return stage{pool: p, demand: demandLeast}
 }
 
 // judgeLocked says whether the next pick may return the node, and why. The caller holds Table.mu.
 func (s stage) judgeLocked(e *entry, c Candidate) (bool, string) {
-	if r := e.reasonLocked(false); r != "" {
+	if r := e.reasonLocked(demandLeast); r != "" {
 		return false, r
 	}
 	l := e.group.ready.Load().list(s.class)
@@ -108,13 +105,15 @@ func (s stage) judgeLocked(e *entry, c Candidate) (bool, string) {
 		return false, "it refused a connection just now; taken only where no other node can be"
 	case !l.has(e) && c.Overflow:
 		return false, "overflow: gets only what the others don't take"
-	case s.soft && e.reasonLocked(true) != "":
-		return false, e.reasonLocked(true)
+	case e.reasonLocked(s.demand) != "":
+		return false, e.reasonLocked(s.demand)
 	case e.group != s.group && !s.pool.begins(e.group):
 		return false, s.group.first()
 	case panics:
 		return true, fmt.Sprintf("%s, but fewer than half of the tier's nodes are up: can be picked", c.Standing)
-	case s.soft && c.SlowStart:
+	case c.HalfOpen:
+		return true, "half-open: it can be picked for one request, whose success lets in the rest"
+	case s.demand == demandSoft && c.SlowStart:
 		return true, "can be picked; slow start: it gets a part of its share"
 	default:
 		return true, "can be picked"
@@ -152,14 +151,14 @@ func (e *entry) candidate() Candidate {
 		Node: e.node.Name, Region: e.node.Region, Zone: e.node.Zone, Address: e.node.Address,
 		Tier: e.group.place, Standing: l.Standing, Draining: l.Draining, Overflow: e.overflow, InFlight: l.InFlight, Streams: l.Streams,
 		Weight: int(e.weight), Limit: int(hard), RIF: hundredths(c.rif), Hot: c.rif > max(leastTheta, e.group.tier.theta.load()),
-		Score: hundredths(c.score), SlowStart: st.slow.Load(),
+		Score: hundredths(c.score), SlowStart: st.slow.Load(), HalfOpen: st.probe.isOpen(),
 	}
 }
 
 func hundredths(v float64) float64 { return math.Round(v*100) / 100 }
 
 // reasonLocked says what keeps the node from being picked whatever the others are, or nothing. The caller holds Table.mu.
-func (e *entry) reasonLocked(soft bool) string {
+func (e *entry) reasonLocked(at demand) string {
 	st := e.state
 	n, _ := st.out()
 	hard, below := st.bounds()
@@ -170,11 +169,13 @@ func (e *entry) reasonLocked(soft bool) string {
 		return drainReason(st.drain)
 	case hard != 0 && uint64(n) >= hard:
 		return fmt.Sprintf("full: %d in flight of at most %d", n, hard)
-	case soft && hard != 0 && uint64(n) >= below:
+	case at < demandLeast && !st.probe.admits():
+		return "half-open: its one request is not answered yet"
+	case at == demandSoft && hard != 0 && uint64(n) >= below:
 		return fmt.Sprintf("above the pool's utilization: %d in flight of at most %d", n, hard)
-	case soft && st.busy.Load():
+	case at == demandSoft && st.busy.Load():
 		return "above the pool's utilization of its requests a second"
-	case soft && n > 0 && st.fresh.Load():
+	case at == demandSoft && n > 0 && st.fresh.Load():
 		return "new: its first request is not answered yet"
 	}
 	return ""

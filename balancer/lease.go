@@ -26,7 +26,9 @@ type Lease struct {
 	began    int64   // Unix nanoseconds
 	seen     int64   // when it was answered, Unix nanoseconds; 0: not
 	slot     uint16  // of state.ages
+	ticket   uint16  // of state.probe
 	queue    float32 // entry.explained at the pick
+	by       pickedBy
 	stream   bool
 	answered bool
 }
@@ -77,13 +79,14 @@ func (l *Lease) Done(now time.Time) {
 	l.entry = nil
 }
 
-// acquire counts a request in flight on the node and returns its lease. allowed are the flags that don't refuse it; soft holds it below
-// the pool's utilization and a node in slow start to one request until that is answered.
+// acquire counts a request in flight on the node and returns its lease. allowed are the flags that don't refuse it; with the demand
+// demandSoft it is held below the pool's utilization and a node in slow start to one request until that is answered, and before demandLeast a
+// node that is half-open to one request.
 //
 // The count is raised before flags and cut are read, and lowered again if they refuse. Apply raises the flag before
 // anybody reads the count for an acknowledgement. All are sequentially consistent, so either this sees the flag and no
 // lease is handed out, or the reader sees the count: an acknowledged zero can't be followed by a lease of an older pick.
-func (e *entry) acquire(now int64, route *Route, allowed uint32, soft bool) (Lease, error) {
+func (e *entry) acquire(now int64, route *Route, allowed uint32, at demand) (Lease, error) {
 	st := e.state
 	count := uint64(uint32(st.counts.Add(oneInFlight)))
 	c := st.cut.Load()
@@ -93,9 +96,16 @@ func (e *entry) acquire(now int64, route *Route, allowed uint32, soft bool) (Lea
 		err = ErrGone
 	case flags != 0 || c.done.Load():
 		err = ErrCut
-	case st.isFull(count, soft):
+	case st.isFull(count, at == demandSoft):
 		err = ErrFull
 	case !rateOf(st.interval.Load()).take(&st.arrival, now):
+		err = ErrFull
+	}
+	ticket, ok := st.probe.pass(), true
+	if err == nil && at < demandLeast {
+		ticket, ok = st.probe.take() // last: what takes the one place has everything else
+	}
+	if !ok {
 		err = ErrFull
 	}
 	if err != nil {
@@ -110,7 +120,8 @@ func (e *entry) acquire(now int64, route *Route, allowed uint32, soft bool) (Lea
 		route = e.group.pool.route
 	}
 	return Lease{
-		entry: e, cut: c, route: route, began: now, slot: st.ages.begin(ageClass(route.median()), now), queue: float32(e.explained(count - 1)),
+		entry: e, cut: c, route: route, began: now, ticket: ticket, slot: st.ages.begin(ageClass(route.median()), now),
+		queue: float32(e.explained(count - 1)),
 	}, nil
 }
 
@@ -124,9 +135,10 @@ func (st *state) isFull(count uint64, soft bool) bool {
 }
 
 // open reports whether acquire would let a request in, without counting it.
-func (e *entry) open(now int64, soft bool) bool {
+func (e *entry) open(now int64, at demand) bool {
 	st := e.state
-	if st.flags.Load()&^flagReserve != 0 || st.cut.Load().done.Load() || st.isFull(uint64(uint32(st.counts.Load()))+1, soft) {
+	if st.flags.Load()&^flagReserve != 0 || st.cut.Load().done.Load() || st.isFull(uint64(uint32(st.counts.Load()))+1, at == demandSoft) ||
+		at < demandLeast && !st.probe.admits() {
 		return false
 	}
 	interval := st.interval.Load()
@@ -143,5 +155,7 @@ func (t *Table) Bind(id topology.NodeID, now time.Time) (Lease, error) {
 	if Standing(e.state.standing.Load()) == StandingDown {
 		return Lease{}, ErrDown
 	}
-	return e.acquire(now.UnixNano(), nil, flagDraining|flagReserve, false)
+	l, err := e.acquire(now.UnixNano(), nil, flagDraining|flagReserve, demandLeast) // a session has no other node to go to
+	l.by = bySession
+	return l, err
 }

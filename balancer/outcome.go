@@ -33,6 +33,11 @@ func (l *Lease) Answered(now time.Time, o Outcome) {
 	l.untime()
 	at := now.UnixNano()
 	l.seen = at
+	if o.Kind == OK {
+		st.probe.succeeded(l.ticket)
+	} else {
+		st.probe.undecided(l.ticket)
+	}
 	if o.Kind != ClientGone {
 		st.fresh.Store(false)
 	}

@@ -51,6 +51,7 @@ func (e *NoNodeError) Error() string {
 //	nodes that are up and below the pool's utilization, then of those the overflow ones
 //	nodes that are up and below their limits, then the overflow ones
 //	nodes not yet checked
+//	nodes that are half-open and have a request out already
 //	nodes that refused a connection just now
 //	nodes that are drained with their region
 //	nodes of the fallback pool, in the same order
@@ -69,6 +70,7 @@ func (t *Table) Pick(r Request) (Lease, error) {
 	}
 	if other := v.pools[p.spec.FallbackPool]; other != nil {
 		if l := other.pick(w); l.entry != nil {
+			l.by |= byFallback
 			return l, nil
 		}
 	}
@@ -79,21 +81,19 @@ func (t *Table) Pick(r Request) (Lease, error) {
 func (p *pool) pick(w wish) Lease {
 	w.hasKey = w.hasKey && p.spec.Policy.IsHashed()
 	first := p.first(&w)
-	for _, round := range [2]struct {
-		soft  bool
-		lists []class
-	}{{true, below}, {false, above}} {
-		w.soft = round.soft
-		for _, c := range round.lists {
-			w.allowed = 0
-			if c == classReserve {
-				w.allowed = flagReserve
-			}
-			for i := range p.groups {
-				g := p.tierAt(i, first)
-				if l := g.pick(g.ready.Load().list(c), w); l.entry != nil {
-					return l
+	for _, s := range stages {
+		w.demand, w.allowed = s.demand, s.allowed
+		for i := range p.groups {
+			g := p.tierAt(i, first)
+			if l := g.pick(g.ready.Load().list(s.class), w); l.entry != nil {
+				l.by |= s.by
+				if w.hasKey {
+					l.by |= byKey
 				}
+				if i == 0 && first > 0 {
+					l.by |= byShare
+				}
+				return l
 			}
 		}
 	}
@@ -110,14 +110,14 @@ func (g *group) pick(from *list, w wish) Lease {
 		if e == nil {
 			return Lease{}
 		}
-		if l, err := e.acquire(w.now, w.route, w.allowed, w.soft); err == nil {
+		if l, err := e.acquire(w.now, w.route, w.allowed, w.demand); err == nil {
 			return l
 		}
 	}
 	for i := range from.nodes { // others were faster three times: take any
 		e := from.nodes[(draw(w.rand, 0, len(from.nodes))+i)%len(from.nodes)]
 		if w.allows(e) {
-			if l, err := e.acquire(w.now, w.route, w.allowed, w.soft); err == nil {
+			if l, err := e.acquire(w.now, w.route, w.allowed, w.demand); err == nil {
 				return l
 			}
 		}
@@ -169,7 +169,7 @@ func (e *entry) obstacle(w wish) obstacle {
 		return obstacleDown
 	case slices.Contains(w.tried, e.node.Name):
 		return obstacleTried
-	case !e.open(w.now, false):
+	case !e.open(w.now, demandLeast):
 		return obstacleFull
 	}
 	return obstacleNone

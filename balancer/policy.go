@@ -23,7 +23,7 @@ type wish struct {
 	rand   uint64
 	key    uint64
 	hasKey bool
-	soft   bool // below the pool's utilization
+	demand demand
 	// allowed are the flags of a node that don't keep it from being picked.
 	allowed uint32
 }
@@ -44,7 +44,7 @@ func policyOf(p *topology.Pool) policy {
 
 // allows reports whether w may have the node as things stand.
 func (w *wish) allows(e *entry) bool {
-	return !(len(w.tried) > 0 && slices.Contains(w.tried, e.node.Name)) && e.open(w.now, w.soft)
+	return !(len(w.tried) > 0 && slices.Contains(w.tried, e.node.Name)) && e.open(w.now, w.demand)
 }
 
 // draw returns the k-th number below n out of one draw of 64 random bits: splitmix64's k-th output from that seed

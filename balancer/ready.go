@@ -79,11 +79,29 @@ type ready struct {
 	up    list // those of classUp, in panic with others
 }
 
-// lists are those that a pick goes through, in order: what is taken below the pool's utilization, and what above.
-var (
-	below = []class{classUp, classOverflow}
-	above = []class{classUp, classOverflow, classUnknown, classRefused, classReserve}
+// demand is what a pick demands of a node.
+type demand uint8
+
+// The demands, each with less than the one before.
+const (
+	demandSoft  demand = iota // below the pool's utilization
+	demandHard                // below its limits
+	demandLeast               // and it may be half-open with a request out
 )
+
+// stages are what a pick goes through, in order: each over all tiers.
+var stages = [...]struct {
+	demand demand
+	class  class
+	by     pickedBy
+	// allowed are the flags of a node that don't keep it from being picked.
+	allowed uint32
+}{
+	{demandSoft, classUp, 0, 0}, {demandSoft, classOverflow, byOverflow, 0},
+	{demandHard, classUp, byAbove, 0}, {demandHard, classOverflow, byOverflow | byAbove, 0}, {demandHard, classUnknown, byUnknown, 0},
+	{demandLeast, classUp, byCrowd, 0}, {demandLeast, classOverflow, byOverflow | byCrowd, 0},
+	{demandLeast, classRefused, byRefused, 0}, {demandLeast, classReserve, byReserve, flagReserve},
+}
 
 func (r *ready) list(c class) *list {
 	if c == classUp {

@@ -29,6 +29,7 @@ type refNode struct {
 	standing        Standing
 	drained, tried  bool
 	overflow        bool
+	back, probed    bool // half-open; and with its one request out
 	inFlight, limit int
 	share, score    float64
 }
@@ -51,12 +52,9 @@ func (r *reference) allowed() []topology.NodeID {
 		}
 		return up
 	}
-	for _, soft := range []bool{true, false} {
-		stages := []string{"up", "overflow", "unknown", "refused"}
-		if soft {
-			stages = stages[:2]
-		}
-		for _, stage := range stages {
+	for _, demand := range []string{"soft", "hard", "least"} {
+		stages := map[string][]string{"soft": {"up", "overflow"}, "hard": {"up", "overflow", "unknown"}, "least": {"up", "overflow", "refused"}}
+		for _, stage := range stages[demand] {
 			for tier := range tiers {
 				var open []refNode
 				all := 0
@@ -64,10 +62,10 @@ func (r *reference) allowed() []topology.NodeID {
 					if n.tier == tier && is(n, stage) && !n.drained {
 						all++
 						limit := n.limit
-						if soft && limit > 0 {
+						if demand == "soft" && limit > 0 {
 							limit = int(math.Ceil(r.use * float64(limit)))
 						}
-						if !n.tried && (n.limit == 0 || n.inFlight < limit) {
+						if !n.tried && (n.limit == 0 || n.inFlight < limit) && (demand == "least" || !n.probed) {
 							open = append(open, n)
 						}
 					}
@@ -170,7 +168,7 @@ func TestTheFastPickAgreesWithTheSlowOne(t *testing.T) {
 				name: nodeName(i), tier: rapid.IntRange(0, 2).Draw(rt, "tier"), drained: rapid.IntRange(0, 5).Draw(rt, "drained") == 0,
 				standing: Standing(rapid.SampledFrom([]int{1, 1, 1, 0, 2, 3, 4}).Draw(rt, "standing")), overflow: rapid.IntRange(0, 5).Draw(rt, "overflow") == 0,
 				tried: rapid.IntRange(0, 5).Draw(rt, "tried") == 0, inFlight: rapid.IntRange(0, 8).Draw(rt, "in flight"),
-				score: bucket(rapid.SampledFrom([]float64{1, 1, 1, 1.3, 2, 5, 100}).Draw(rt, "score")),
+				back: rapid.IntRange(0, 2).Draw(rt, "back") == 0, score: bucket(rapid.SampledFrom([]float64{1, 1, 1, 1.3, 2, 5, 100}).Draw(rt, "score")),
 			}
 			x := &topology.Node{Name: r.name, Region: []topology.RegionID{"eu", "eu", "us"}[r.tier], Zone: []string{"a", "b", "a"}[r.tier], Weight: rapid.IntRange(1, 4).Draw(rt, "weight")}
 			if rapid.IntRange(0, 2).Draw(rt, "bounded") == 0 {
@@ -178,6 +176,8 @@ func TestTheFastPickAgreesWithTheSlowOne(t *testing.T) {
 				x.Capacity.Connections = r.limit
 				r.inFlight = min(r.inFlight, r.limit)
 			}
+			r.back = r.back && r.standing == StandingUp
+			r.probed = r.back && rapid.Bool().Draw(rt, "probed")
 			if r.overflow {
 				x.Labels = map[string]string{"role": "overflow"}
 			}
@@ -209,7 +209,13 @@ func TestTheFastPickAgreesWithTheSlowOne(t *testing.T) {
 			e.state.rate(r.score)
 			r.share = e.share
 			tiers[r.tier] = e.group.place
+			if r.back {
+				tab.SetStanding(r.name, StandingRefused)
+			}
 			tab.SetStanding(r.name, r.standing)
+			if r.probed {
+				e.state.probe.take()
+			}
 			e.state.endSlowStart()
 			e.state.share.store(e.share)
 		}

@@ -21,7 +21,7 @@ func waiting(t *testing.T) (*Table, time.Time) {
 	at = tab.ticks(at, time.Second)
 	for range 4 {
 		for _, e := range []*entry{tab.view.Load().nodes["a"], tab.view.Load().nodes["b"]} {
-			if _, err := e.acquire(at.UnixNano(), nil, 0, false); err != nil {
+			if _, err := e.acquire(at.UnixNano(), nil, 0, demandHard); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -64,6 +64,7 @@ type state struct {
 	busy     atomic.Bool   // above the pool's utilization by its rate
 	fresh    atomic.Bool   // in slow start, and nothing is answered yet
 	slow     atomic.Bool   // in slow start
+	probe    halfOpen      // it is back, and no request has succeeded yet
 
 	share  number // weight over the mean weight of the tier, in slow start a part of it
 	score  number // see latency; 1 at first
@@ -89,8 +90,10 @@ type state struct {
 	inFlightAt    [3 * picksKept]uint32
 	since         int64 // when slow start began, Unix nanoseconds; 0: when it is up
 	earned        earned
-	others        usage // what the other edges have out there
-	own           own   // what the node says of itself
+	probes        uint32 // the last word of probe
+	probeSince    int64  // when it was opened, Unix nanoseconds
+	others        usage  // what the other edges have out there
+	own           own    // what the node says of itself
 	rateAt        [2*picksKept + 1]float32
 	value, oldest float64 // of the last tick
 	lost          bool    // it does nothing at all, or fails
@@ -125,6 +128,7 @@ func (st *state) apply(n *topology.Node, d *topology.Drain, reserve bool) {
 	if n == nil {
 		flags |= flagGone
 		st.standing.Store(uint32(StandingUnknown)) // whoever comes back under the name is to be checked first
+		st.probe.word.Store(0)
 	}
 	switch {
 	case n != nil && n.Leaving, d != nil && !reserve:

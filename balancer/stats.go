@@ -5,7 +5,6 @@ package balancer
 import (
 	"cmp"
 	"slices"
-	"time"
 
 	"meridian/topology"
 )
@@ -131,30 +130,4 @@ func (t *Table) Slowness(id topology.PoolID) []Sample {
 		}
 	}
 	return out
-}
-
-// Why says by what a lease's node was picked, as far as it can still be seen: for the record of one request.
-type Why struct {
-	Node  topology.NodeID `json:"node"`
-	Pool  topology.PoolID `json:"pool"` // another than was asked for if it is the fallback
-	Tier  int             `json:"tier"`
-	RIF   float64         `json:"rif"` // the lease itself counted
-	Score float64         `json:"score"`
-	Hot   bool            `json:"hot,omitempty"`
-	// Standing is that of the node now, SlowStart whether it is in it.
-	Standing  Standing      `json:"standing"`
-	SlowStart bool          `json:"slow_start,omitempty"`
-	Median    time.Duration `json:"median"` // of the route's time to the first byte
-}
-
-// Why returns by what the lease's node was picked. It is zero for the zero lease and after Done.
-func (l *Lease) Why() Why {
-	if l.entry == nil {
-		return Why{}
-	}
-	c := l.entry.candidate()
-	return Why{
-		Node: c.Node, Pool: l.entry.node.Pool, Tier: c.Tier, RIF: c.RIF, Score: c.Score, Hot: c.Hot,
-		Standing: c.Standing, SlowStart: c.SlowStart, Median: l.route.Median(),
-	}
 }

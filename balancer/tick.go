@@ -55,6 +55,7 @@ func (g *group) tickLocked(t *Table) {
 	for _, e := range g.all {
 		e.state.rollLocked()
 		e.state.watchLocked(t.now, t.stood)
+		e.state.endProbeLocked(t.now)
 		e.shareOutLocked(t.now)
 		e.adaptLocked(t.now)
 		e.limitLocked(t.edges)

@@ -32,6 +32,7 @@ type pool struct {
 type group struct {
 	key    tierKey
 	pool   *pool
+	near   Near     // to the edge
 	place  int      // in pool.groups
 	all    []*entry // sorted by name
 	tier   *tier    // what is learned of it
@@ -132,7 +133,7 @@ func (t *Table) addGroupsLocked(p *pool, nodes []*topology.Node, order []topolog
 		}
 		g := byKey[key]
 		if g == nil {
-			g = &group{key: key, pool: p, equal: true}
+			g = &group{key: key, pool: p, equal: true, near: nearOf(key, order)}
 			byKey[key] = g
 			p.groups = append(p.groups, g)
 		}

@@ -23,7 +23,7 @@
 // seconds failed; a success rate far below the group's, or answers far slower than the tier's (Compare).
 //
 // Recovers when: Rise checks in a row pass. A ban is sat out even if checks pass; a check that passes after it makes the
-// target HalfOpen, and the outcome of its next request decides (slow start gives it one at first, while the others go elsewhere). Bans
+// target HalfOpen, and the outcome of its next request decides (the balancer gives it one at a time until then). Bans
 // double while they follow closely on each other, with a fifth of jitter.
 //
 // First start: Unknown until the first check, which alone decides.
