@@ -38,13 +38,17 @@ const (
 
 // Report takes note of what the node has said of its load with the answer. To be called after Answered. What a node is loaded with beyond
 // the others of its tier counts as requests in flight that this edge does not see: other edges' and other clients'.
-func (l *Lease) Report(r Reported) {
+func (l *Lease) Report(r Reported) { l.report(r, max(l.began, l.seen)) }
+
+// ReportLate is Report for what came behind the answer's body, which may be long after its head.
+func (l *Lease) ReportLate(r Reported, now time.Time) { l.report(r, now.UnixNano()) }
+
+func (l *Lease) report(r Reported, at int64) {
 	u := r.utilization()
 	if l.entry == nil || u == 0 {
 		return
 	}
 	o := &l.entry.state.said
-	at := max(l.began, l.seen)
 	if old := o.utilization.load(); old > 0 && at-o.at.Load() < int64(reportLasts) {
 		u = old + (u-old)*reportWeight
 	}

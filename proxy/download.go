@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"meridian/balancer"
 	"meridian/health"
 	"meridian/proxy/exchange"
 	"meridian/proxy/http1"
@@ -136,6 +137,9 @@ type shrinker interface{ Shrink() }
 
 func (r *relay) answerTrailer(body upstream.Body) exchange.Header {
 	if t := body.Trailer(); len(t) > 0 {
+		if load := loadIn(t); load != (balancer.Reported{}) {
+			r.lease.ReportLate(load, time.Now())
+		}
 		return r.conf.managed.keptTrailer(t)
 	}
 	return nil

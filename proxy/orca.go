@@ -3,18 +3,23 @@
 package proxy
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"math"
 	"strconv"
 	"strings"
 
 	"meridian/balancer"
+	"meridian/proxy/exchange"
 )
 
 // loadField is the field by which a node reports its load with an answer: gRPC's A51 and Envoy's ORCA, as "TEXT cpu_utilization=0.3,
-// named_metrics.queue=0.5" or "JSON {…}". It goes no further: a client would balance on it. The form for trailers of gRPC,
-// loadField with "-bin", is not read and not passed on either.
-const loadField = "endpoint-load-metrics"
+// named_metrics.queue=0.5", "JSON {…}" or "BIN …", and with "-bin" as gRPC has it, in base64, in the head or behind the body. It goes no
+// further: a client would balance on it.
+const (
+	loadField    = "endpoint-load-metrics"
+	loadFieldBin = loadField + "-bin"
+)
 
 // maxLoadBytes bounds what is read of a report.
 const maxLoadBytes = 4096
@@ -30,8 +35,34 @@ func loadOf(value string) balancer.Reported {
 		return textLoad(rest)
 	case "JSON":
 		return jsonLoad(rest)
+	case "BIN":
+		return binaryLoad(rest)
 	}
 	return balancer.Reported{}
+}
+
+// loadIn returns what a head or a trailer reports, the binary form before the others.
+func loadIn(h exchange.Header) balancer.Reported {
+	if v := h.Get(loadFieldBin); v != "" {
+		return binaryLoad(v)
+	}
+	if v := h.Get(loadField); v != "" {
+		return loadOf(v)
+	}
+	return balancer.Reported{}
+}
+
+// binaryLoad reads base64 with or without padding: what gRPC sends has none, and both must be taken.
+func binaryLoad(s string) balancer.Reported {
+	if len(s) > maxLoadBytes {
+		return balancer.Reported{}
+	}
+	b, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(s, "="))
+	if err != nil {
+		return balancer.Reported{}
+	}
+	r, _ := balancer.ParseORCA(b) // nothing for what is none
+	return r
 }
 
 func textLoad(s string) (r balancer.Reported) {

@@ -19,7 +19,8 @@ func TestAReportOfLoadIsRead(t *testing.T) {
 		"TEXT cpu_utilization=0.3, application_utilization=0.5,named_metrics.a=0.1,named_metrics.b=0.2,rps=9":               {CPU: 0.3, Application: 0.5, Named: 0.2},
 		"TEXT cpu_utilization=NaN,application_utilization=-1,named_metrics.x=Inf,utilization.q=0.4,=,x":                     {Named: 0.4},
 		`JSON {"cpu_utilization":0.3,"application_utilization":-2,"named_metrics":{"a":0.7},"utilization":{"b":0.9},"x":1}`: {CPU: 0.3, Named: 0.9},
-		`JSON {`: {},
+		`JSON {`:           {},
+		"BIN CQAAAAAAANA/": {CPU: 0.25}, "BIN CQAAAAAAANA/SQAAAAAAAOA/": {CPU: 0.25, Application: 0.5}, "BIN CQAAAAAAANA": {},
 		"TEXT cpu_utilization=0.3," + strings.Repeat("x", maxLoadBytes): {},
 	} {
 		if got := loadOf(value); got != want {
@@ -36,6 +37,36 @@ func FuzzLoadOf(f *testing.F) {
 			t.Errorf("%+v", r)
 		}
 	})
+}
+
+// TestABinaryReportIsUsedFromHeadAndTrailer has nodes of which one says that it is busy.
+func TestABinaryReportIsUsedFromHeadAndTrailer(t *testing.T) {
+	const busy, idle = "SQAAAAAAAOA/", "SQAAAAAAANA/" // application_utilization 0.5 and 0.25
+	for place, says := range map[string]func(w http.ResponseWriter, load string){
+		"head": func(w http.ResponseWriter, load string) { w.Header().Set(loadFieldBin, load) },
+		"trailer": func(w http.ResponseWriter, load string) {
+			w.Write([]byte("ok"))
+			w.Header().Set(http.TrailerPrefix+loadFieldBin, load)
+		},
+	} {
+		e := newEdge(t)
+		e.httpNode("busy", "web", func(w http.ResponseWriter, _ *http.Request) { says(w, busy) })
+		e.httpNode("idle", "web", func(w http.ResponseWriter, _ *http.Request) { says(w, idle+"==") })
+		testnet.Wait(t, "the busy one to be held for its "+place, func() bool {
+			_, _, header := e.ask("GET", "/", "") // until each has had one
+			for name := range header {
+				if strings.Contains(strings.ToLower(name), "load-metrics") {
+					t.Fatalf("the client got %s", name)
+				}
+			}
+			e.table.Tick(time.Now())
+			rif := map[string]float64{}
+			for _, c := range e.table.Explain("web") {
+				rif[string(c.Node)] = c.RIF
+			}
+			return rif["busy"] > 0 && rif["idle"] == 0
+		})
+	}
 }
 
 // TestAReportOfLoadIsUsedAndNotPassedOn has two nodes, of which one says that it is busy.

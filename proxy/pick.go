@@ -82,8 +82,8 @@ func (r *relay) answered(status int, h exchange.Header) {
 	if status < 502 || status > 504 {
 		r.s.cfg.Answered(r.node.Name, r.lease.Began())
 	}
-	if load := h.Get(loadField); load != "" {
-		r.lease.Report(loadOf(load))
+	if load := loadIn(h); load != (balancer.Reported{}) {
+		r.lease.Report(load)
 	}
 }
 
