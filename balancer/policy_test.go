@@ -329,11 +329,12 @@ func TestNoPolicyAllocates(t *testing.T) {
 	}
 }
 
-func BenchmarkPolicies(b *testing.B) {
+// BenchmarkPickPolicies picks by each policy, from pools of each size, with 1 to 8 goroutines.
+func BenchmarkPickPolicies(b *testing.B) {
 	for _, p := range allPolicies {
 		for _, n := range []int{3, 10, 32, 100, 1000, 10_000} {
 			tab := policied(b, p, n, equalWeights)
-			for _, workers := range []int{1, 8} {
+			for _, workers := range []int{1, 2, 4, 8} {
 				b.Run(fmt.Sprintf("%s/%d/goroutines-%d", p, n, workers), func(b *testing.B) {
 					b.ReportAllocs()
 					var wg sync.WaitGroup
