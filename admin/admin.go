@@ -42,6 +42,8 @@ type Config struct {
 	Get         func(topology.Kind) []Item
 	ExplainDNS  func(name string, from netip.Addr) (DNSExplanation, error)
 	ExplainHTTP func(method string, u *url.URL) (HTTPExplanation, error)
+	// ExplainRequest returns what is known of the requests with an id, nothing for an unknown one.
+	ExplainRequest func(id string) []RequestExplanation
 	// Reload puts the configuration file in force as it is now: what changed, or every mistake.
 	Reload func() (changed, mistakes []string)
 	// Metrics writes every metric in Prometheus' text format.
@@ -134,6 +136,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("/api/v1/resources/{kind}/{name...}", s.get)
 	mux.HandleFunc("/api/v1/explain/dns", s.explainDNS)
 	mux.HandleFunc("/api/v1/explain/http", s.explainHTTP)
+	mux.HandleFunc("/api/v1/explain/request", s.explainRequest)
 	mux.HandleFunc(reloadPath, s.reload)
 	mux.HandleFunc(pprofPath+"profile", onlyHere(cpuProfile))
 	mux.HandleFunc(pprofPath+"{name}", onlyHere(profile))

@@ -44,6 +44,12 @@ func answers() Config {
 		ExplainHTTP: func(method string, u *url.URL) (HTTPExplanation, error) {
 			return HTTPExplanation{Method: method, Host: u.Host, Path: u.Path, Node: "n-1"}, nil
 		},
+		ExplainRequest: func(id string) []RequestExplanation {
+			if id != "an-id" {
+				return nil
+			}
+			return []RequestExplanation{{ID: id, State: "streaming", Attempts: []AttemptExplanation{{Why: "latency zone 1/3 hot"}}}}
+		},
 		Reload:  func() ([]string, []string) { return []string{"log.level"}, nil },
 		Metrics: func(w io.Writer) { io.WriteString(w, "meridian_ready 1\n") },
 	}

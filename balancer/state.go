@@ -42,6 +42,17 @@ func (s Standing) String() string {
 // MarshalText implements encoding.TextMarshaler.
 func (s Standing) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
+// UnmarshalText implements encoding.TextUnmarshaler. A word that it doesn't know, of a newer edge, is StandingUnknown.
+func (s *Standing) UnmarshalText(b []byte) error {
+	*s = StandingUnknown
+	for _, known := range []Standing{StandingUp, StandingDown, StandingEjected, StandingRefused} {
+		if known.String() == string(b) {
+			*s = known
+		}
+	}
+	return nil
+}
+
 // The flags of a state.
 const (
 	flagDraining uint32 = 1 << iota // drained by an operator, or Leaving

@@ -101,3 +101,13 @@ func TestTheReasonOfAPickDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations", got)
 	}
 }
+
+func TestAStandingIsReadAsItIsWritten(t *testing.T) {
+	for _, s := range []Standing{StandingUnknown, StandingUp, StandingDown, StandingEjected, StandingRefused} {
+		b, _ := s.MarshalText()
+		got := Standing(99)
+		if err := got.UnmarshalText(b); err != nil || got != s {
+			t.Errorf("%s is read as %s, %v", b, got, err)
+		}
+	}
+}

@@ -48,6 +48,8 @@ type Edge struct {
 	TrustedProxies []netip.Prefix `json:"trusted_proxies,omitempty"`
 	// Headers is what clients may not say.
 	Headers Headers `json:"headers,omitzero"`
+	// Explain is who may ask why a request goes where it goes.
+	Explain Explain `json:"explain,omitzero"`
 	// Retries bound how much of the traffic may be retries.
 	Retries Retries `json:"retries"`
 	// Shutdown is how the edge ends on SIGTERM.

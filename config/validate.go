@@ -33,6 +33,7 @@ func (e *Edge) Validate() []Problem {
 	}
 	v.limits(e)
 	v.headers(e)
+	v.explain(e)
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, e.Log.Level) {
 		v.mistake("log.level", "%q is not a level; want debug, info, warn or error", clip(e.Log.Level))
 	}

@@ -66,7 +66,7 @@ func acceptsJSON(accept string) bool {
 
 // reply sends a small answer of the edge's own.
 func (r *relay) reply(status int, h exchange.Header, body []byte) {
-	h = r.appendAltSvc(h)
+	h = r.appendExplained(r.appendAltSvc(h))
 	h.Add("Date", time.Now().UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT"))
 	w := r.x.Reply
 	r.record.status = status

@@ -76,7 +76,7 @@ func (r *relay) balance() {
 		}
 		r.tried[r.nTried] = r.node.Name
 		r.nTried++
-		r.endLease()
+		r.endTry(last.reason)
 	}
 }
 

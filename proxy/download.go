@@ -20,13 +20,14 @@ func (r *relay) relayAnswer(c upstream.Call, resp *http1.Response) {
 	r.record.firstByte = time.Since(r.x.Received)
 	r.answered(resp.Status, resp.Header)
 	r.learn(resp)
-	r.fields = r.appendAltSvc(appendKept(r.fields[:0], resp.Header))
+	r.fields = r.appendExplained(r.appendAltSvc(appendKept(r.fields[:0], resp.Header)))
 	status := resp.Status
 	r.head = exchange.Head{Status: status, Header: r.fields, Length: resp.Length, Close: r.last}
 	if r.isH2 && resp.Length >= 0 && isGRPC(resp.Header.Get("Content-Type")) {
 		r.head.Length = exchange.LengthUnknown // HTTP/1.1 has trailers only behind chunks
 	}
 	err := r.x.Reply.WriteHead(&r.head)
+	r.progress.Store(1)
 	r.record.status = status
 	r.noteGRPC(status, resp.Header.Get("Content-Type"))
 	if _, cut := r.ending(); err == nil && cut {
@@ -115,6 +116,7 @@ func (r *relay) relayBody(body upstream.Body) error {
 		if n > 0 {
 			r.touchSession()
 			r.record.bytesOut += int64(n)
+			r.progress.Store(r.record.bytesOut + 1)
 			if _, werr := w.Write(buf[:n]); werr != nil {
 				return &clientError{werr}
 			}

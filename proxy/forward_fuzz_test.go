@@ -16,11 +16,11 @@ import (
 )
 
 // onceOurs are names that a node gets once, from the edge.
-var onceOurs = []string{"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded"}
+var onceOurs = []string{"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded", "x-request-id"}
 
 // neverForwarded are names that no node gets from a client, in no spelling.
 var neverForwarded = []string{
-	"connection", "keep-alive", "proxy-connection", "proxy-authorization", "proxy-authenticate", "te", "trailer", "transfer-encoding", "upgrade", "http2-settings", "host", "content-length", "expect",
+	"connection", "keep-alive", "proxy-connection", "proxy-authorization", "proxy-authenticate", "te", "trailer", "transfer-encoding", "upgrade", "http2-settings", "host", "content-length", "expect", "x-edge-explain",
 }
 
 // folded is a name as programs read it that know neither case nor "_" nor ".".

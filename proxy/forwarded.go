@@ -133,7 +133,7 @@ func (r *relay) appendOrigin(dst exchange.Header) exchange.Header {
 		dst = append(dst, exchange.Field{Name: "X-Forwarded-Host", Value: o.host})
 	}
 	return append(dst, exchange.Field{Name: "Forwarded", Value: o.forwarded(r.x.Memo)},
-		exchange.Field{Name: "Via", Value: r.s.via.of(r.x.Protocol)})
+		exchange.Field{Name: "Via", Value: r.s.via.of(r.x.Protocol)}, exchange.Field{Name: idField, Value: r.id})
 }
 
 // list is the origin as X-Forwarded-For has it.

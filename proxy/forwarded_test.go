@@ -64,7 +64,7 @@ func TestWhatATrustedProxySaysReachesTheNode(t *testing.T) {
 	want := exchange.Header{
 		{Name: "X-Forwarded-Prefix", Value: "/x"}, {Name: "X-Auth-User", Value: "u"}, {Name: "X-Real-IP", Value: "1.1.1.1"}, {Name: "Accept", Value: "a"},
 		{Name: "X-Forwarded-For", Value: "2001:db8::7, 10.0.0.9"}, {Name: "X-Forwarded-Proto", Value: "https"}, {Name: "X-Forwarded-Host", Value: "b.test:8443"},
-		{Name: "Forwarded", Value: `for="[2001:db8::7]";host="b.test:8443";proto=https, for=10.0.0.9`}, {Name: "Via", Value: "1.1 meridian"},
+		{Name: "Forwarded", Value: `for="[2001:db8::7]";host="b.test:8443";proto=https, for=10.0.0.9`}, {Name: "Via", Value: "1.1 meridian"}, {Name: "X-Request-Id", Value: "an-id"},
 	}
 	if diff := cmp.Diff(want, relayOf(from("10.0.0.9", in), trustPrivate).appendRequestFields(nil)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

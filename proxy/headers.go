@@ -66,7 +66,7 @@ func (m managed) requestFate(name string) fate {
 	switch string(buf[:n]) { // no allocation: the compiler compares in place
 	case "connection", "keep-alive", "proxy-connection", "proxy-authorization", "proxy-authenticate", "te", "trailer",
 		"transfer-encoding", "upgrade", "http2-settings", "host", "content-length", "expect",
-		"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto":
+		"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-request-id", "x-edge-explain":
 		return drop
 	case "x-forwarded-port", "x-forwarded-prefix",
 		"x-forwarded-server", "x-forwarded-uri", "x-forwarded-scheme", "x-forwarded-ssl", "x-forwarded-method", "x-forwarded-path",
@@ -102,7 +102,7 @@ func responseFate(name string) fate {
 	}
 	switch string(buf[:n]) {
 	case "connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authentication-info", "te", "trailer",
-		"transfer-encoding", "upgrade", "content-length", loadField, loadField + "-bin":
+		"transfer-encoding", "upgrade", "content-length", loadField, loadFieldBin, "x-edge-explain":
 		return drop
 	case "content-type", "content-encoding", "set-cookie", "mcp-session-id", "cache-control":
 		return trusted // a Connection field that names them is not obeyed

@@ -3,6 +3,7 @@
 package proxy
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -15,7 +16,7 @@ import (
 // said is what the edge says of a plain client.
 var said = exchange.Header{
 	{Name: "X-Forwarded-For", Value: "192.0.2.1"}, {Name: "X-Forwarded-Proto", Value: "http"}, {Name: "X-Forwarded-Host", Value: "a.test"},
-	{Name: "Forwarded", Value: `for=192.0.2.1;host="a.test";proto=http`}, {Name: "Via", Value: "1.1 meridian"},
+	{Name: "Forwarded", Value: `for=192.0.2.1;host="a.test";proto=http`}, {Name: "Via", Value: "1.1 meridian"}, {Name: "X-Request-Id", Value: "an-id"},
 }
 
 // relayOf returns a relay as far as header fields need one.
@@ -25,7 +26,7 @@ func relayOf(x *exchange.Exchange, change ...func(*Config)) *relay {
 		f(&c)
 	}
 	c = c.withDefaults()
-	return &relay{s: &Server{cfg: c, via: newVia(c.Via)}, conf: &c, x: x, origin: c.originOf(x)}
+	return &relay{s: &Server{cfg: c, via: newVia(c.Via)}, conf: &c, x: x, id: "an-id", origin: c.originOf(x)}
 }
 
 func TestWhatOfARequestsFieldsReachesTheNode(t *testing.T) {
@@ -35,7 +36,7 @@ func TestWhatOfARequestsFieldsReachesTheNode(t *testing.T) {
 		{"named by Connection", "Connection: close, x-one; connection: X-TWO; X-One: 1; x-two: 2; X-Three: 3", "X-Three: 3"},
 		{"named by Connection, but relied on", "Connection: Authorization, Cookie, Content-Type, Mcp-Session-Id; Authorization: a; Cookie: b; Content-Type: c; Mcp-Session-Id: d",
 			"Authorization: a; Cookie: b; Content-Type: c; Mcp-Session-Id: d"},
-		{"what the edge says", "X-Forwarded-For: 6.6.6.6; x-forwarded-proto: https; X-FORWARDED-HOST: evil; Forwarded: for=6.6.6.6; X-Real-IP: 6.6.6.6; X-Forwarded-Prefix: /", ""},
+		{"what the edge says", "X-Forwarded-For: 6.6.6.6; x-forwarded-proto: https; X-FORWARDED-HOST: evil; Forwarded: for=6.6.6.6; X-Real-IP: 6.6.6.6; X-Forwarded-Prefix: /; x-request-id: a; X_Request_Id: b; X-Edge-Explain: 1; x.edge_explain: 1", ""},
 		{"what passes for another path or method", "X-Original-URL: /admin; X-Rewrite-URL: /admin; X-HTTP-Method-Override: DELETE; CF-Connecting-IP: 6.6.6.6; True-Client-IP: 6.6.6.6", ""},
 		{"managed by configuration", "X-Auth-User: admin; X_Auth_User: admin; x.authenticated.user: admin; X-Auth-Users: x", "X-Auth-Users: x"},
 		{"other spellings", "X_Forwarded_For: 6.6.6.6; X.Forwarded.For: 6.6.6.6; X-Forwarded_Proto: https; Content_Length: 9; Transfer.Encoding: chunked; Mcp_Session_Id: x; Authorization_: y", "Authorization_: y"},
@@ -51,8 +52,8 @@ func TestWhatOfARequestsFieldsReachesTheNode(t *testing.T) {
 }
 
 func TestWhatOfAnAnswersFieldsReachesTheClient(t *testing.T) {
-	in := parse("Connection: keep-alive, X-One; X-One: 1; Keep-Alive: timeout=5; Set-Cookie: a; Set-Cookie: b; Upgrade: h2c; Trailer: x; Proxy-Authenticate: x; Server: s; X_Two: 2")
-	if diff := cmp.Diff(parse("Set-Cookie: a; Set-Cookie: b; Server: s; X_Two: 2"), appendKept(nil, in)); diff != "" {
+	in := parse("Connection: keep-alive, X-One; X-One: 1; Keep-Alive: timeout=5; Set-Cookie: a; Set-Cookie: b; Upgrade: h2c; Trailer: x; Proxy-Authenticate: x; X-Edge-Explain: x; X-Request-Id: r; Server: s; X_Two: 2")
+	if diff := cmp.Diff(parse("Set-Cookie: a; Set-Cookie: b; X-Request-Id: r; Server: s; X_Two: 2"), appendKept(nil, in)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -90,9 +91,9 @@ func TestTheNodeSeesOnlyWhatTheEdgeWrites(t *testing.T) {
 	c := testnet.Dial(t, e.addr)
 	c.Send("\r\nPOST http://a.test/x?y HTTP/1.1\r\nTransfer-Encoding:CHUNKED\r\nhost:  a.test\t\r\nX:\ty  \r\n\r\n003;ext=1\r\nabc\r\n000\r\n\r\n")
 	want := "POST /x?y HTTP/1.1\r\nHost: a.test\r\nX: y\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: a.test\r\n" +
-		"Forwarded: for=127.0.0.1;host=\"a.test\";proto=http\r\nVia: 1.1 meridian\r\n" +
+		"Forwarded: for=127.0.0.1;host=\"a.test\";proto=http\r\nVia: 1.1 meridian\r\nX-Request-Id: ID\r\n" +
 		"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
-	if diff := cmp.Diff(want, <-got); diff != "" {
+	if diff := cmp.Diff(want, regexp.MustCompile("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}").ReplaceAllString(<-got, "ID")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

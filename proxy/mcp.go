@@ -115,11 +115,11 @@ func (r *relay) stick(node topology.NodeID) {
 			r.refuse(mcp.NotFound)
 			return
 		}
-		res, _ := r.tryNode(lease)
+		res, f := r.tryNode(lease)
 		if res == finished {
 			return
 		}
-		r.endLease()
+		r.endTry(f.reason)
 		again := res == unanswered && try < r.route.EffectiveTries() && r.mayRepeat(res) || time.Now().Before(until)
 		if !again || !r.pauseHeld() {
 			r.refuse(mcp.Unavailable)

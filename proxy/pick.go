@@ -18,6 +18,9 @@ import (
 // pick takes a place on a node of the request's pool on which it has not been tried yet.
 func (r *relay) pick(now time.Time) (balancer.Lease, error) {
 	key, hasKey := keyOf(r.pool, r.x)
+	if r.asked != nil {
+		r.asked.look(r.s.cfg.Table, r.pool.Name)
+	}
 	return r.s.cfg.Table.Pick(balancer.Request{
 		Pool: r.pool.Name, Route: r.s.cfg.Table.Route(r.route.Name), Tried: r.tried[:r.nTried], Now: now, Rand: rand.Uint64(), Key: key, HasKey: hasKey,
 	})

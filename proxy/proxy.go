@@ -76,6 +76,10 @@ type Config struct {
 	// Managed are further header names that no client may send, in any spelling; those of a trusted proxy pass.
 	Managed []string
 
+	// ExplainTo are the clients that may ask by X-Edge-Explain why their requests go where they go, by address: the peer's, or where that is a
+	// trusted proxy the one that it names. An address of this machine's own counts only without any word of a proxy. Empty: nobody.
+	ExplainTo []netip.Prefix
+
 	// Limits bound a request's head; see http1.Limits for the defaults.
 	Limits http1.Limits
 	// HeadTimeout bounds the time for a request's head. Zero: 10s.
@@ -125,23 +129,25 @@ type Config struct {
 
 // Server is the data plane of one edge.
 type Server struct {
-	cfg      Config                 // as the server began; what Prepare can change is in live
-	live     atomic.Pointer[Config] // in force
-	engine   *http1.Server
-	http2    *http2.Server // of the connections that engine hands over
-	upstream *upstream.Pool
-	h2       *h2.Pool
-	log      *accessLog
-	metrics  *proxyMetrics
-	relays   registry
-	tunnels  atomic.Int64 // that are open
-	places   *census.Census
-	shakers  *turns.Turns // places of handshakes that compute
-	keys     *http3.Keys
-	front    front
-	via      via
-	stopping atomic.Bool
-	leaving  atomic.Bool // the edge is drained: answers over HTTP/1 are the last of their connections
+	cfg       Config                 // as the server began; what Prepare can change is in live
+	live      atomic.Pointer[Config] // in force
+	engine    *http1.Server
+	http2     *http2.Server // of the connections that engine hands over
+	upstream  *upstream.Pool
+	h2        *h2.Pool
+	log       *accessLog
+	metrics   *proxyMetrics
+	relays    registry
+	waiting   registry // those in the queues, which have no node
+	explained explainedLog
+	tunnels   atomic.Int64 // that are open
+	places    *census.Census
+	shakers   *turns.Turns // places of handshakes that compute
+	keys      *http3.Keys
+	front     front
+	via       via
+	stopping  atomic.Bool
+	leaving   atomic.Bool // the edge is drained: answers over HTTP/1 are the last of their connections
 }
 
 // New checks the configuration and returns a server that has started and opened nothing.

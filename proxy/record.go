@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"meridian/balancer"
 	"meridian/proxy/http1"
 	"meridian/topology"
 )
@@ -28,7 +29,9 @@ type record struct {
 	node      topology.NodeID
 	upgrade   string // the protocol of the tunnel that it became, or ""
 	err       string
-	own       bool // the answer is the edge's own
+	why       balancer.Why // of the last try, where somebody is told of it
+	attempts  []Attempt    // those before it
+	own       bool         // the answer is the edge's own
 	aborted   bool
 }
 
@@ -43,7 +46,7 @@ func (s *Server) finish(r *relay) {
 	if !s.log.on() {
 		return
 	}
-	l := line{at: r.x.Received, client: r.x.ClientIP, method: r.x.Method, host: r.x.Host, path: r.x.Path, took: took}
+	l := line{id: r.id, at: r.x.Received, client: r.x.ClientIP, method: r.x.Method, host: r.x.Host, path: r.x.Path, took: took}
 	if r.route != nil {
 		l.route, l.pool = string(r.route.Name), string(r.route.Pool)
 	}
@@ -62,6 +65,7 @@ func (s *Server) refused(client netip.AddrPort, f *http1.Refusal) {
 
 // line is the part of a log line that record doesn't have.
 type line struct {
+	id                                      string
 	at                                      time.Time
 	client, method, host, path, route, pool string
 	took                                    time.Duration
@@ -72,6 +76,9 @@ func (l *line) append(b []byte, d *record) []byte {
 	b = append(b, `{"time":"`...)
 	b = l.at.UTC().AppendFormat(b, "2006-01-02T15:04:05.000Z")
 	b = append(b, '"')
+	if l.id != "" {
+		b = appendText(b, "id", l.id, maxLoggedText)
+	}
 	b = appendText(b, "client", l.client, maxLoggedText)
 	b = appendText(b, "method", l.method, maxLoggedText)
 	b = appendText(b, "host", l.host, maxLoggedText)
@@ -85,6 +92,7 @@ func (l *line) append(b []byte, d *record) []byte {
 	b = appendText(b, "pool", l.pool, maxLoggedText)
 	b = appendText(b, "node", string(d.node), maxLoggedText)
 	b = appendInt(b, "tries", int64(d.tries))
+	b = d.appendWhy(b)
 	if d.upgrade != "" {
 		b = appendText(b, "upgrade", d.upgrade, maxLoggedText)
 	}
@@ -138,4 +146,26 @@ func appendText(b []byte, key, s string, most int) []byte {
 		i++
 	}
 	return append(b, '"')
+}
+
+// appendWhy appends by what the node was picked, in the words of balancer.Why.Append, and the tries before it that have failed.
+func (d *record) appendWhy(b []byte) []byte {
+	if d.why.Node != "" {
+		b = append(d.why.Append(append(b, `,"why":"`...)), '"')
+	}
+	for i := range d.attempts {
+		if i == 0 {
+			b = append(b, `,"failed":[`...)
+		} else {
+			b = append(b, ',')
+		}
+		a := &d.attempts[i]
+		b = append(append(b, `{"node":"`...), a.Why.Node...)
+		b = append(append(append(b, `","why":"`...), a.Short...), '"')
+		b = append(appendText(b, "end", a.End, maxLoggedText), '}')
+	}
+	if len(d.attempts) > 0 {
+		b = append(b, ']')
+	}
+	return b
 }

@@ -5,6 +5,7 @@ package proxy
 import (
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"meridian/balancer"
@@ -30,6 +31,9 @@ type relay struct {
 	metrics  *poolMetrics
 	timeouts topology.Timeouts
 	origin   origin
+	id       string        // of the request: see idField
+	idText   [idBytes]byte // its bytes, where it is the edge's
+	asked    *asked        // nil: nobody has asked for an explanation
 
 	class   mcp.Class // for MCP pools
 	isMCP   bool
@@ -62,9 +66,10 @@ type relay struct {
 
 	upgrade string // the protocol that the request asks to switch to, or ""
 
-	record  record
-	isName  func(string) bool          // r.nameKnown, made once
-	informs func(*exchange.Head) error // r.inform, made once
+	record   record
+	progress atomic.Int64               // 0 until the answer's head is relayed, then the bytes of its body and 1
+	isName   func(string) bool          // r.nameKnown, made once
+	informs  func(*exchange.Head) error // r.inform, made once
 
 	shard      uint32 // of the registry, for good
 	prev, next *relay // in it
@@ -111,6 +116,7 @@ func (r *relay) release() {
 	r.events.stop() // after endLease: nobody cuts it any more
 	r.s.metrics.inFlight.Add(-1)
 	r.s.finish(r)
+	r.keepExplained()
 	wire, body, fields, isName, informs, shard := r.wire, r.body, r.fields, r.isName, r.informs, r.shard // no copy of r
 	clear(fields[:cap(fields)])
 	*r = relay{wire: wire[:0], body: body[:0], fields: fields[:0], isName: isName, informs: informs, shard: shard}
@@ -122,6 +128,10 @@ func (r *relay) run() {
 	r.origin = r.conf.originOf(r.x)
 	r.x.ClientIP = r.origin.ip
 	r.last = r.s.leaving.Load()
+	r.nameIt()
+	if r.asksRightly() {
+		r.asked = &asked{}
+	}
 	if r.misdirected() {
 		r.refuseRequest(421, "the host is not one of this connection's certificate; connect anew for it")
 		return
@@ -204,6 +214,7 @@ func (r *relay) took(l balancer.Lease) bool {
 	r.lease, r.node = l, l.Node()
 	r.record.tries++
 	r.record.node = r.node.Name
+	r.notePick()
 	r.s.relays.add(r)
 	select {
 	case <-l.Cut(): // after add: whoever cuts later finds the relay in the registry

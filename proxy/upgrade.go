@@ -56,7 +56,7 @@ func (r *relay) switchProtocols(c *upstream.Conn, resp *http1.Response) (result,
 	r.answered(resp.Status, resp.Header)
 	r.s.cfg.Observe(r.node.Name, health.Success, "")
 	r.record.status, r.record.upgrade = resp.Status, r.upgrade
-	r.fields = appendUpgrade(appendKept(r.fields[:0], resp.Header), r.upgrade)
+	r.fields = appendUpgrade(r.appendExplained(appendKept(r.fields[:0], resp.Header)), r.upgrade)
 	client, fromClient, err := r.x.Reply.(exchange.Switcher).Switch(r.fields)
 	if err != nil {
 		r.record.err = err.Error()

@@ -30,6 +30,8 @@ func (r *relay) await(full error, until time.Time) (balancer.Lease, error) {
 	}
 	r.x.Reply.Watch(r)
 	defer r.x.Reply.Unwatch()
+	r.s.waiting.add(r)
+	defer r.s.waiting.remove(r)
 	for {
 		turn := make(chan bool, 1)
 		t, err := q.Add(now, deadline, func(granted bool) { turn <- granted })

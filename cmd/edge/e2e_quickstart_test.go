@@ -55,6 +55,7 @@ func TestQuickStart(t *testing.T) {
 	t.Run("status", func(t *testing.T) { statusShows(t, f) })
 	t.Run("get", func(t *testing.T) { getShows(t, f) })
 	t.Run("explain", func(t *testing.T) { explainShows(t, f) })
+	t.Run("explain request", func(t *testing.T) { explainShowsARequest(t, f) })
 	t.Run("apply of what is there changes nothing", func(t *testing.T) {
 		out := f.must("apply", "-f", "../../etc/examples/topology.yaml")
 		if !strings.Contains(out, "0 created, 0 changed") {

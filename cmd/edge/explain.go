@@ -13,7 +13,7 @@ import (
 
 func explainCommand(o *options) *cobra.Command {
 	c := &cobra.Command{Use: "explain", Short: "Explain a decision: which region, route, node, and why"}
-	c.AddCommand(explainDNSCommand(o), explainHTTPCommand(o))
+	c.AddCommand(explainDNSCommand(o), explainHTTPCommand(o), explainRequestCommand(o))
 	return c
 }
 

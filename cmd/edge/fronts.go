@@ -46,7 +46,7 @@ func (s *server) buildFronts() (err error) {
 	}
 	s.admin = admin.New(admin.Config{
 		Listen: s.cfg.Admin.Listen, Ready: s.ready, Status: s.status, Get: s.list, Report: s.report,
-		ExplainDNS: s.explainDNS, ExplainHTTP: s.explainHTTP, Metrics: s.writeMetrics,
+		ExplainDNS: s.explainDNS, ExplainHTTP: s.explainHTTP, ExplainRequest: s.explainRequest, Metrics: s.writeMetrics,
 		Reload: s.reloadAndLog,
 	})
 	return s.admin.Listen()
@@ -71,7 +71,7 @@ func (s *server) proxyConfig(c *config.Edge) proxy.Config {
 		Limits:      http1.Limits{HeadBytes: l.MaxHeadBytes, Fields: l.MaxHeaderCount},
 		HeadTimeout: l.HeadTimeout.Std(), IdleTimeout: l.IdleTimeout.Std(),
 		MinBodyRate: l.MinBodyRate, WriteTimeout: l.WriteTimeout.Std(), MaxRequests: l.MaxRequestsPerConnection, MaxStreams: l.MaxStreams,
-		Via: string(c.Name), TrustedProxies: c.TrustedProxies, Managed: c.Headers.Managed,
+		Via: string(c.Name), TrustedProxies: c.TrustedProxies, Managed: c.Headers.Managed, ExplainTo: c.Explain.Clients(),
 		RetryPercent: c.Retries.BudgetPercent, MinRetries: c.Retries.MinConcurrent,
 		MaxKeptBody: c.Retries.MaxKeptBodyBytes, MaxConnections: fitFiles(l.MaxConnections, s.log), MaxConnectionsPerAddress: l.MaxConnectionsPerAddress,
 		Grace: c.Shutdown.Grace.Std(), Deadline: c.Shutdown.Deadline.Std(), Metrics: s.metrics, Logger: s.log,

@@ -64,7 +64,7 @@ func TestWhatFailsIsOneLineAndNoMisuse(t *testing.T) {
 	t.Setenv("HOME", t.TempDir())
 	for _, args := range []string{
 		"status --admin 127.0.0.1:1", "get nodes --admin http://127.0.0.1:1", "get node n-1 --admin http://127.0.0.1:1",
-		"explain http GET http://a.test/ --admin 127.0.0.1:1", "check -c /nowhere/edge.yaml", "apply -f /nowhere", "serve -c /nowhere",
+		"explain http GET http://a.test/ --admin 127.0.0.1:1", "explain request an-id --admin 127.0.0.1:1", "check -c /nowhere/edge.yaml", "apply -f /nowhere", "serve -c /nowhere",
 		"dev ps", "dev stop etcd", "dev ps --data-dir /nowhere",
 	} {
 		code, out, errs := runMain(strings.Fields(args)...)

@@ -15,12 +15,7 @@ func printTiers(p *printer, x admin.HTTPExplanation) {
 	if len(x.Tiers) == 0 {
 		return
 	}
-	p.line("")
-	p.head("TIER", "REGION", "ZONE", "POLICY", "SHARE", "ROOM", "NODES", "UP", "HOT ABOVE", "PANIC")
-	for _, t := range x.Tiers {
-		p.row(fmt.Sprint(t.Tier), string(t.Region), dash(t.Zone), string(t.Policy), percent(t.Share), percent(t.A), fmt.Sprint(t.Nodes), fmt.Sprint(t.Up),
-			fmt.Sprint(t.Theta), panicName(t.Panic))
-	}
+	printTierTable(p, x.Tiers)
 	p.line("")
 	p.head("NODE", "LOAD", "HOT", "SCORE", "LIMIT", "SLOW START")
 	for _, n := range x.Nodes {
@@ -29,6 +24,19 @@ func printTiers(p *printer, x admin.HTTPExplanation) {
 			limit = fmt.Sprint(n.Limit)
 		}
 		p.row(string(n.Node), fmt.Sprint(n.RIF), yes(n.Hot), fmt.Sprint(n.Score), limit, yes(n.SlowStart))
+	}
+}
+
+// printTierTable prints how tiers stand, if there are any.
+func printTierTable(p *printer, tiers []balancer.TierStats) {
+	if len(tiers) == 0 {
+		return
+	}
+	p.line("")
+	p.head("TIER", "REGION", "ZONE", "POLICY", "SHARE", "ROOM", "NODES", "UP", "HOT ABOVE", "PANIC")
+	for _, t := range tiers {
+		p.row(fmt.Sprint(t.Tier), string(t.Region), dash(t.Zone), string(t.Policy), percent(t.Share), percent(t.A), fmt.Sprint(t.Nodes), fmt.Sprint(t.Up),
+			fmt.Sprint(t.Theta), panicName(t.Panic))
 	}
 }
 

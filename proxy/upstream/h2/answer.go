@@ -23,7 +23,9 @@ const maxInterim = 16
 // put encodes one field into hbuf. wmu is held. The encoder keeps the strings in its dynamic table for later requests, and
 // these ones are only valid until the exchange ends: hence the copies.
 func (c *conn) put(name, value string) {
-	c.henc.WriteField(hpack.HeaderField{Name: strings.Clone(name), Value: strings.Clone(value)})
+	// What no two requests have alike would only push the rest out of the table.
+	once := name == "x-request-id"
+	c.henc.WriteField(hpack.HeaderField{Name: strings.Clone(name), Value: strings.Clone(value), Sensitive: once})
 }
 
 // writeHeaders writes hbuf as HEADERS and CONTINUATION. wmu is held; maxFrame is at least 16384 whenever it is read.
