@@ -71,7 +71,7 @@ func (r *relay) reply(status int, h exchange.Header, body []byte) {
 	w := r.x.Reply
 	r.record.status = status
 	r.record.own = true
-	if err := w.WriteHead(&exchange.Head{Status: status, Header: h, Length: int64(len(body)), Close: r.last}); err != nil {
+	if err := w.WriteHead(&exchange.Head{Status: status, Header: h, Length: int64(len(body)), Close: r.last || r.s.leaving.Load()}); err != nil {
 		r.abort()
 		return
 	}

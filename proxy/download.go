@@ -22,7 +22,7 @@ func (r *relay) relayAnswer(c upstream.Call, resp *http1.Response) {
 	r.learn(resp)
 	r.fields = r.appendExplained(r.appendAltSvc(appendKept(r.fields[:0], resp.Header)))
 	status := resp.Status
-	r.head = exchange.Head{Status: status, Header: r.fields, Length: resp.Length, Close: r.last}
+	r.head = exchange.Head{Status: status, Header: r.fields, Length: resp.Length, Close: r.last || r.s.leaving.Load()}
 	if r.isH2 && resp.Length >= 0 && isGRPC(resp.Header.Get("Content-Type")) {
 		r.head.Length = exchange.LengthUnknown // HTTP/1.1 has trailers only behind chunks
 	}

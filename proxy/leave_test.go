@@ -191,6 +191,39 @@ func TestAtTheStopClientsAreTold(t *testing.T) {
 	}
 }
 
+// TestAtTheDrainOfTheEdgeClientsAreTold: those of HTTP/2 and 3 at once, those of HTTP/1.1 with their answer, and who has no request under
+// way or a WebSocket when the rest is cut. Whoever comes is served.
+func TestAtTheDrainOfTheEdgeClientsAreTold(t *testing.T) {
+	for name, open := range leavers {
+		t.Run(name, func(t *testing.T) {
+			e, started, finish := leavingEdge(t)
+			told, ended := open(t, e)
+			<-started
+			e.s.Leave(true)
+			early, left := name == "HTTP/2" || name == "HTTP/3", 0
+			if early {
+				told()
+			}
+			close(finish)
+			ended()
+			if name == "WebSocket" {
+				left = 1
+			}
+			if n := e.s.CutAll(); n != left {
+				t.Errorf("cut %d, want %d", n, left)
+			}
+			if !early {
+				told()
+			}
+			late := testnet.Dial(t, e.addr)
+			late.Send("GET /slow HTTP/1.1\r\nHost: a.test\r\n\r\n")
+			if head := late.ReadUntil("done"); !strings.HasPrefix(head, "HTTP/1.1 200 ") || !strings.Contains(head, "Connection: close\r\n") {
+				t.Errorf("a client that came later got %q", head)
+			}
+		})
+	}
+}
+
 // TestWhatDoesNotEndIsCutAtTheDrainsDeadline holds for streams of every protocol on a listener that goes.
 func TestWhatDoesNotEndIsCutAtTheDrainsDeadline(t *testing.T) {
 	for _, engine := range allEngines {

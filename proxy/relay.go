@@ -127,7 +127,6 @@ func (r *relay) release() {
 func (r *relay) run() {
 	r.origin = r.conf.originOf(r.x)
 	r.x.ClientIP = r.origin.ip
-	r.last = r.s.leaving.Load()
 	r.nameIt()
 	if r.asksRightly() {
 		r.asked = &asked{}
