@@ -96,8 +96,8 @@ func (c *conn) giveBack() {
 
 // serve answers requests until there is nothing to do for c any more, and says why: over, elsewhere or asHTTP2.
 func (c *conn) serve() awaited {
-	for {
-		got, received := c.await(), time.Now()
+	for woken := true; ; woken = false {
+		got, received := c.await(woken), time.Now()
 		if got == arrived && !c.p.served {
 			got = c.awaitPreface(received)
 		}
@@ -122,10 +122,19 @@ const (
 )
 
 // await waits for the first byte of a request: for a short time here, then in the lot. Nothing is said to a client that
-// sends none.
-func (c *conn) await() awaited {
+// sends none. woken says that something has just happened on the connection: it was accepted, or the lot has heard of bytes. Those
+// are read then without a deadline and without a look before.
+func (c *conn) await(woken bool) awaited {
 	if len(c.r.Buffered()) > 0 {
 		return arrived
+	}
+	if woken {
+		if n, err := c.r.FillNow(); err != nil {
+			return over
+		} else if n > 0 {
+			c.p.hot = c.p.served
+			return arrived
+		}
 	}
 	c.returnOut()
 	p := c.p

@@ -74,6 +74,22 @@ func (b *Reader) FillLazily() error {
 	return err
 }
 
+// FillNow is Fill without waiting, for a reader that holds nothing: 0 and nil say that nothing has arrived, or that there is no way to
+// tell. It holds no buffer then.
+func (b *Reader) FillNow() (n int, err error) {
+	src, ok := b.src.(lazyReader)
+	if !ok || b.r != b.w || !src.CanAwait() {
+		return 0, nil
+	}
+	b.makeRoom()
+	n, err = src.ReadNow(b.buf)
+	b.w = n
+	if n == 0 {
+		b.Release()
+	}
+	return n, err
+}
+
 // lazyReader is what socket.Socket is.
 type lazyReader interface {
 	ReadLazily(room func() []byte) (int, error)
