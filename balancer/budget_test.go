@@ -53,3 +53,25 @@ func TestManyAtOnceTakeNoMoreThanThereIs(t *testing.T) {
 		t.Errorf("%d retries of 20", got)
 	}
 }
+
+func TestADeathOfANodeIsABurstThatEndedRequestsPayFor(t *testing.T) {
+	var b Budget
+	for range 2 * mostEnded {
+		b.Begin()
+		b.End(true)
+	}
+	got := 0
+	for b.Retry(20, 3) {
+		got++
+	}
+	if want := mostEnded * 20 / 100; got != want {
+		t.Errorf("%d retries at once; want %d for the requests that had ended", got, want)
+	}
+	for range 100 {
+		b.Begin()
+		b.End(false)
+	}
+	if b.Retry(20, 3) {
+		t.Error("a retry that nothing pays for")
+	}
+}

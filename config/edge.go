@@ -145,8 +145,9 @@ type Headers struct {
 
 // Retries bound how much of a pool's traffic may be retries, so that failing nodes are not finished off by them.
 type Retries struct {
-	// BudgetPercent is how many retries there may be for 100 requests under way, streams not counted. A request that reached
-	// no node is tried elsewhere without counting. Zero: 20. 1 to 100.
+	// BudgetPercent is how many retries there may be for 100 requests under way, streams not counted, and beyond that for 100 of the last
+	// 5,000 that were answered and have paid for none: the requests of a node that dies are tried elsewhere in one burst. A request that
+	// reached no node is tried elsewhere without counting. Zero: 20. 1 to 100.
 	BudgetPercent int `json:"budget_percent"`
 	// MinConcurrent is how many retries there may be at once however few requests there are. Zero: 3. 1 to 1000.
 	MinConcurrent int `json:"min_concurrent"`

@@ -12,7 +12,7 @@ func (r *relay) enterBudget() {
 // how much work the nodes have.
 func (r *relay) leaveBudget() {
 	if r.budgeted {
-		r.metrics.budget.End()
+		r.metrics.budget.End(r.record.status > 0 && r.record.status < 500)
 	}
 	if r.retrying {
 		r.metrics.budget.RetryDone()

@@ -322,7 +322,7 @@ func (r *run) mayRetry(c *call, e *front, o Outcome) bool {
 func (r *run) finish(id int32, ok bool) {
 	c := &r.calls[id]
 	e := r.edges[c.edge]
-	e.budget.End()
+	e.budget.End(ok)
 	if c.retrying {
 		e.budget.RetryDone()
 	}
