@@ -47,6 +47,7 @@ type Table struct {
 	scratch  scratch
 	measured map[place]*damped
 	settled  int64 // when availability was last worked out
+	stalled  []topology.NodeID
 
 	availability atomic.Pointer[[]Availability]
 }

@@ -109,6 +109,7 @@ type state struct {
 	value, oldest float64 // of the last tick
 	lost          bool    // it does nothing at all, or fails
 	farLost       bool    // so, and for so long that work goes to another region rather than wait
+	stallTold     int64   // when Stalled last named it
 
 	_ [64]byte // two nodes never share a cache line
 }

@@ -54,7 +54,9 @@ type weightedSpeed struct{ value, weight float64 }
 func (g *group) tickLocked(t *Table) {
 	for _, e := range g.all {
 		e.state.rollLocked()
-		e.state.watchLocked(t.now, t.stood)
+		if e.state.watchLocked(t.now, t.stood) {
+			t.stalled = append(t.stalled, e.node.Name)
+		}
 		e.state.endProbeLocked(t.now)
 		e.shareOutLocked(t.now)
 		e.adaptLocked(t.now)
@@ -94,7 +96,9 @@ const (
 // watchLocked notes how old the oldest request is that waits, and whether the node does anything at all: health's checks will say so, too,
 // but a second later, in which a whole zone's requests would be lost with the zone. stood says that this process stood still until
 // now: then silence is its own. The caller holds Table.mu.
-func (st *state) watchLocked(now int64, stood bool) {
+//
+// It reports whether that is to be told: see Stalled.
+func (st *state) watchLocked(now int64, stood bool) (tell bool) {
 	var age float64
 	st.oldest, age = st.ages.oldest(now)
 	inFlight, _ := st.out()
@@ -102,8 +106,10 @@ func (st *state) watchLocked(now int64, stood bool) {
 	share, _ := unpair(st.speed.failed.Load())
 	share *= math.Exp(-max(0, silent) / float64(slowTau))
 	fails := share > failingShare
-	stalls := !stood && inFlight >= stallWaits && st.oldest > stallMedians && silent > age/2
+	nothing := !stood && st.oldest > stallMedians && silent > age/2
+	stalls := nothing && inFlight >= stallWaits
 	st.lost, st.farLost = fails || stalls, fails || stalls && age > float64(farStall)
+	return nothing && st.tellStall(now, age)
 }
 
 // scoreLocked publishes every node's score, the tier's medians, and by what nodes are drawn. The caller holds Table.mu.

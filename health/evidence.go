@@ -88,7 +88,7 @@ func (r *record) refutedLocked(reason string, latency time.Duration, now time.Ti
 	v.Failures++
 	v.Refuted++
 	v.LastCheck, v.Latency = now, latency
-	r.passed = 0
+	r.passed, r.stalled = 0, false // something comes back
 	r.becomeLocked(Suspect, fmt.Sprintf("check failed: %s; refuted by %d requests answered meanwhile", reason, n), now)
 	return true
 }

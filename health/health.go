@@ -16,7 +16,7 @@
 // Why: a check finds a node that is dead or hangs, an outcome finds one that passes its checks and fails its requests, and
 // finds it sooner.
 //
-// Trips when: Fall checks in a row fail, or one right after a connection failed: Down. A connection fails: Refused until a check has
+// Trips when: Fall checks in a row fail, or one right after a connection failed or the target stalled: Down. A connection fails: Refused until a check has
 // decided, as long as another node of the group can be picked. A check that timed out doesn't count where requests that began after it
 // were answered (TimedOut): on a starved machine checks are late while the node serves. Ejected for a ban, but never the last node of its group that can be
 // picked nor more than a tenth of the group, or one: ConsecutiveErrors gateway errors in a row; half of at least 20 requests of ten
@@ -142,6 +142,8 @@ const (
 	ConnectFailed
 	// ClientGone is a request that the client ended: it says nothing of the target.
 	ClientGone
+	// Stalled is no request's end: requests wait at the target, and for many times as long as they usually take nothing has come back.
+	Stalled
 )
 
 // Verdict is what is known of one target.

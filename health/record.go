@@ -32,6 +32,7 @@ type record struct {
 	slow      int           // comparisons in a row in which it was slow
 	bans      uint64        // how many there were
 	refused   bool          // a connection failed since the last check: the next check alone decides
+	stalled   bool          // nothing came back since the last check: the next check alone decides
 	lastBan   time.Duration // 0: never banned
 	told      bool          // Down by the word of others
 	gone      bool          // forgotten: nothing is taken in any more
@@ -73,15 +74,15 @@ func (r *record) checkedLocked(ok bool, reason string, latency time.Duration, no
 	v := &r.verdict
 	v.Checks++
 	v.LastCheck, v.Latency = now, latency
-	refused := r.refused
-	r.refused = false
+	refused, stalled := r.refused, r.stalled
+	r.refused, r.stalled = false, false
 	if ok {
 		r.passed, r.failed = r.passed+1, 0
 		r.passLocked(now)
 	} else {
 		v.Failures++
 		r.passed, r.failed = 0, r.failed+1
-		r.failLocked(reason, refused, now)
+		r.failLocked(reason, refused, stalled, now)
 	}
 }
 
@@ -107,12 +108,14 @@ func (r *record) passLocked(now time.Time) {
 	}
 }
 
-func (r *record) failLocked(reason string, refused bool, now time.Time) {
+func (r *record) failLocked(reason string, refused, stalled bool, now time.Time) {
 	switch v := &r.verdict; v.State {
 	case Unknown, HalfOpen:
 		r.becomeLocked(Down, reason, now)
 	case Up, Suspect, Refused:
 		switch {
+		case stalled:
+			r.becomeLocked(Down, "nothing came back, and then a check failed: "+reason, now)
 		case refused, v.State == Refused:
 			r.becomeLocked(Down, "a connection and then a check failed: "+reason, now)
 		case r.failed >= r.settings.Fall:
@@ -143,6 +146,8 @@ func (r *record) observedLocked(o Outcome, reason string, now time.Time) (probeN
 		}
 		r.alert.Store(false)
 		return false
+	case o == Stalled:
+		return r.stalledLocked()
 	case state == HalfOpen:
 		return !r.ejectLocked("an error after the ban: "+reason, now) && o == ConnectFailed
 	case r.settings.MaxFails > 0 && r.failedLocked(reason, now):
@@ -202,6 +207,12 @@ func (r *record) refusedLocked(reason string, now time.Time) (probeNow bool) {
 		r.becomeLocked(Suspect, "connection failed: "+reason, now)
 	}
 	return true
+}
+
+// stalledLocked has a check decide at once whether the target hangs. By itself it changes nothing: it may be one long answer.
+func (r *record) stalledLocked() (probeNow bool) {
+	r.stalled = r.verdict.State == Up || r.verdict.State == Suspect
+	return r.stalled
 }
 
 // ejectLocked bans the target, unless that would leave too few of its group.

@@ -28,7 +28,7 @@ var rewrite = flag.Bool("rewrite", false, "write what the stories really give in
 //	1s told a up|down REASON             others check it and say so
 //	1s timeout a [REASON]                it ends so; prints after how long to check again
 //	1s answered a N BEGAN                N requests, which began at the time BEGAN of the story, are answered
-//	2s observe a success|gateway|connect|gone [REASON]     prints "probe now" if that is asked for
+//	2s observe a success|gateway|connect|gone|stalled [REASON]     prints "probe now" if that is asked for
 //	3s many a N success|gateway          N times observe, without what it prints
 //	3s compare [a=S ...]                 slowness, where the median is 1 and the MAD 0.1
 //	3s show
@@ -119,7 +119,7 @@ func (s *story) play(line string) {
 			s.tracker.Answered(args[0], began.Add(at))
 		}
 	case "observe":
-		o, ok := map[string]health.Outcome{"success": health.Success, "gateway": health.GatewayError, "connect": health.ConnectFailed, "gone": health.ClientGone}[args[1]]
+		o, ok := map[string]health.Outcome{"success": health.Success, "gateway": health.GatewayError, "connect": health.ConnectFailed, "gone": health.ClientGone, "stalled": health.Stalled}[args[1]]
 		if !ok {
 			s.t.Fatalf("%q is no outcome", args[1])
 		}

@@ -107,13 +107,13 @@ func (t *Tracker) Observe(id string, o Outcome, reason string, now time.Time) (p
 	if r == nil || o == ClientGone {
 		return false
 	}
-	if o != ConnectFailed { // which was no request yet
+	if o != ConnectFailed && o != Stalled { // which are no request's end
 		r.window.add(now, o != Success)
 	}
 	if o == Success && !r.alert.Load() {
 		return false
 	}
-	if o != Success {
+	if o != Success && o != Stalled {
 		r.evidence.fail()
 	}
 	r.mu.Lock()

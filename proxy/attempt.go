@@ -26,6 +26,7 @@ const (
 	unsent                   // no byte of the request was sent: any node may have it
 	unanswered               // sent, no byte of an answer came, and the request may be repeated
 	stale                    // unsent, because the connection had been closed while it was unused
+	left                     // sent, no byte of an answer was passed on, the request may be repeated, and the node was found to be down
 )
 
 // failure is why a try did not succeed: for the client, without addresses, if it is the last.
@@ -118,8 +119,8 @@ func (r *relay) tryNode(l balancer.Lease) (result, failure) {
 			c, err = r.connect(connect, false)
 			continue
 		}
-		if res == finished || !c.Reused() {
-			if res != finished && !f.blameless {
+		if res == finished || res == left || !c.Reused() {
+			if res != finished && res != left && !f.blameless {
 				r.unanswered(health.GatewayError, f.reason)
 			}
 			return res, f
@@ -179,6 +180,9 @@ func (r *relay) exchange(c upstream.Call) (result, failure) {
 		r.startUpload(c)
 	}
 	resp, started, err := c.ReadHead(http1.Sent{Method: r.x.Method, Upgrade: r.upgrade != "", Interim: r.informs}, r.timeouts.Idle.Std())
+	if r.wait.Swap(waitsForGood) == hasLeft {
+		return r.leftNode()
+	}
 	if err == nil && resp.Status == 101 {
 		return r.switchProtocols(c.(*upstream.Conn), resp) // only that is asked to switch
 	}

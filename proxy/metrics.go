@@ -23,6 +23,7 @@ type proxyMetrics struct {
 	refused     *metrics.Counter
 	shutdownCut *metrics.Counter
 	nodeCut     *metrics.Counter
+	nodeLeft    *metrics.Counter
 
 	mu    sync.Mutex                                       // serializes changes of pools
 	pools atomic.Pointer[map[topology.PoolID]*poolMetrics] // replaced whole
@@ -49,6 +50,7 @@ func newMetrics(set *metrics.Set, s *Server) *proxyMetrics {
 	m.pools.Store(&map[topology.PoolID]*poolMetrics{})
 	m.refused = set.GetOrCreateCounter("meridian_http_requests_refused_total")
 	m.shutdownCut = set.GetOrCreateCounter("meridian_http_shutdown_cut_connections_total")
+	m.nodeLeft = set.GetOrCreateCounter("meridian_http_node_left_requests_total")
 	m.nodeCut = set.GetOrCreateCounter("meridian_http_drain_cut_requests_total")
 	gauge := func(name string, f func() float64) { set.GetOrCreateGauge(name, f) }
 	gauge("meridian_http_requests_in_flight", func() float64 { return float64(m.inFlight.Load()) })

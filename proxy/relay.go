@@ -66,6 +66,7 @@ type relay struct {
 
 	upgrade string // the protocol that the request asks to switch to, or ""
 
+	wait     atomic.Uint32 // whether LeaveNode may end the wait for an answer
 	record   record
 	progress atomic.Int64               // 0 until the answer's head is relayed, then the bytes of its body and 1
 	isName   func(string) bool          // r.nameKnown, made once
@@ -245,6 +246,9 @@ func (r *relay) adopt(c upstream.Call) bool {
 		return false
 	}
 	r.conn = c
+	if r.mayLeave() {
+		r.wait.Store(waitsForHead)
+	}
 	return true
 }
 

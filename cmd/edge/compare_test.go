@@ -88,7 +88,7 @@ func TestNodesAreComparedOnceASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var u upkeep
 		ticked := 0
-		u.init(balancer.NewTable(), func(time.Time) { ticked++ })
+		u.init(balancer.NewTable(), func(time.Time) { ticked++ }, func([]topology.NodeID) {})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- u.tick(ctx) }()

@@ -93,7 +93,7 @@ func newServer(cfg *config.Edge, again reread, stderr io.Writer) (_ *server, err
 		}
 	}()
 	s.table.SetZone(cfg.Zone)
-	s.upkeep.init(s.table, s.compare)
+	s.upkeep.init(s.table, s.compare, s.checkStalled)
 	s.tracker = health.NewTracker(s.verdictChanged)
 	s.tracker.Seed(rand.Uint64())
 	if s.access, err = openAccessLog(cfg.AccessLog, stderr); err != nil {
@@ -181,6 +181,9 @@ func (s *server) publish(snap *topology.Snapshot) {
 func (s *server) verdictChanged(id string, v health.Verdict) {
 	if !strings.HasPrefix(id, edgeTarget) {
 		s.table.SetStanding(topology.NodeID(id), standing(v.State))
+		if v.State == health.Down {
+			defer s.leaveDown(topology.NodeID(id))
+		}
 	} else if v.State == health.Up || v.State == health.Down {
 		s.retarget() // the nodes that it checks are others' now, or its own again
 	}

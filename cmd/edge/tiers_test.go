@@ -51,7 +51,7 @@ func TestUpkeepTellsTheTimeAndMakesTables(t *testing.T) {
 		}
 		snap, _ := topology.Build(1, set)
 		s := &server{table: balancer.NewTable()}
-		s.upkeep.init(s.table, func(time.Time) {})
+		s.upkeep.init(s.table, func(time.Time) {}, func([]topology.NodeID) {})
 		s.upkeep.submit(s.table.Apply(snap, nil))
 		s.upkeep.submit(nil)
 		for _, n := range snap.Nodes {

@@ -7,21 +7,23 @@ import (
 	"time"
 
 	"meridian/balancer"
+	"meridian/topology"
 )
 
 // upkeep does in the background what the balancer needs: it makes tables while picks go on by the old ones, and has the time
 // told.
 type upkeep struct {
 	table  *balancer.Table
-	builds chan func()     // of one: what waits makes everything that is out of date by then
-	ticked func(time.Time) // called after every tenth tick
+	builds chan func()             // of one: what waits makes everything that is out of date by then
+	ticked func(time.Time)         // called after every tenth tick
+	stalls func([]topology.NodeID) // called with those of which nothing comes back
 }
 
 // everyTicks is how many ticks make a second, in which the nodes are compared.
 const everyTicks = int(time.Second / balancer.TickInterval)
 
-func (u *upkeep) init(t *balancer.Table, ticked func(time.Time)) {
-	u.table, u.ticked, u.builds = t, ticked, make(chan func(), 1)
+func (u *upkeep) init(t *balancer.Table, ticked func(time.Time), stalls func([]topology.NodeID)) {
+	u.table, u.ticked, u.stalls, u.builds = t, ticked, stalls, make(chan func(), 1)
 }
 
 // submit has run do the work, nil for none. It never blocks.
@@ -57,6 +59,9 @@ func (u *upkeep) tick(ctx context.Context) error {
 			return ctx.Err()
 		case now := <-tick.C:
 			u.table.Tick(now)
+			if nodes := u.table.Stalled(); len(nodes) > 0 {
+				u.stalls(nodes)
+			}
 			if n%everyTicks == 0 {
 				u.ticked(now)
 			}

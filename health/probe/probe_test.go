@@ -370,3 +370,22 @@ func TestNodesAndEdgesAreProbed(t *testing.T) {
 	cancel()
 	<-ended
 }
+
+func TestHurryGivesACheckHalfOfItsTimeOnce(t *testing.T) {
+	p := New(Config{Tracker: health.NewTracker(nil)})
+	p.SetTargets([]Target{{ID: "a", Check: topology.HealthCheck{Timeout: topology.Duration(400 * time.Millisecond)}}})
+	p.Hurry("unknown")
+	for i, want := range []time.Duration{400, 200, 400} {
+		if i == 1 {
+			p.Hurry("a")
+		} else {
+			p.Kick("a")
+		}
+		now := time.Now()
+		e, target, _ := p.next(now)
+		if e == nil || target.Check.Timeout.Std() != want*time.Millisecond {
+			t.Fatalf("check %d: %v, %v; want %d ms", i, e, target.Check.Timeout, want)
+		}
+		p.finish(e, now.Add(time.Hour))
+	}
+}

@@ -14,6 +14,7 @@ type entry struct {
 	due    time.Time // when to check next; meaningless while a check runs
 	index  int       // in the queue, or notQueued while a check runs and after removal
 	again  bool      // Kick came while a check ran
+	hurry  bool      // the next check has half of its time
 }
 
 const notQueued = -1
@@ -33,7 +34,12 @@ func (p *Prober) next(now time.Time) (*entry, Target, time.Duration) {
 	}
 	heap.Pop(&p.queue)
 	p.running++
-	return e, e.target, 0
+	t := e.target
+	if e.hurry {
+		e.hurry = false
+		t.Check.Timeout = t.Check.WithDefaults().Timeout / 2
+	}
+	return e, t, 0
 }
 
 // finish puts a target back into the queue after a check, unless it was removed meanwhile.
