@@ -6,10 +6,10 @@ LDFLAGS := -X main.version=$(VERSION)
 TEST := go test -race -shuffle=on -timeout 9m ./...
 FUZZTIME ?= 20s
 PGO ?= cmd/edge/edge.pgo
-SOAK ?= 10737418240
+VOLUME ?= 10737418240
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-norace check fuzz bench bench-http pgo sim siege soak conformance h2spec lint-full fmt clean
+.PHONY: help build run test test-norace check fuzz bench bench-http pgo sim siege volume faults soak conformance h2spec lint-full fmt clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,8 +57,14 @@ pgo: build ## Make cmd/edge/edge.pgo anew, the profile that build compiles by: t
 siege: ## The edge under attack at full size, with the others' p99 asserted: about 20 minutes on a quiet machine; SIEGE_RUN='Slow'
 	SIEGE=full go test -count=1 -v -timeout 60m -run '$(SIEGE_RUN)' ./internal/siege
 
-soak: ## 10 GiB up and down through an edge by each protocol, and its memory (20 minutes or more; SOAK=1073741824 for less)
-	go test -count=1 -timeout 6h ./cmd/edge -run TestVolumeLeavesMemoryFlat -v -volume $(SOAK)
+volume: ## 10 GiB up and down through an edge by each protocol, and its memory (20 minutes or more; VOLUME=1073741824 for less)
+	go test -count=1 -timeout 6h ./cmd/edge -run TestVolumeLeavesMemoryFlat -v -volume $(VOLUME)
+
+faults: build ## Nodes killed, stopped, cut off, restarted: the edge beside HAProxy and nginx, docs/faults.md's table: FAULTS='-fault F2 -v' (installs them)
+	scripts/faults.sh $(or $(FAULTS),-into docs/faults.md)
+
+soak: build ## 1,000,000 requests at 5,000/s through each of the faults F1, F7, F22 and F23, before the edge
+	scripts/faults.sh -proxy edge -fault F1,F7,F22,F23 -requests 1000000 -seeds 1 -rate 5000 $(FAULTS)
 
 sim: ## Simulate every policy in every scenario and print docs/balancing.md's tables: SEED=1 SEEDS=5 LOAD=0.5,0.8,0.95,1.1
 	go run ./internal/simulate -seed $(or $(SEED),1) -seeds $(or $(SEEDS),5) -load '$(LOAD)' $(SIM)

@@ -137,6 +137,9 @@ func (r *relay) connectFailed(err error) (result, failure) {
 		return finished, failure{}
 	}
 	r.record.err = err.Error()
+	if r.wait.Swap(waitsForGood) == hasLeft {
+		return unsent, failure{status: 503, reason: errLeftNode.Error()}
+	}
 	if upstream.Local(err) {
 		return unsent, failure{status: 503, reason: "the edge can make no more connections"}
 	}

@@ -43,7 +43,10 @@ func dialed[C upstream.Call](r *relay, dial func(context.Context, string, time.D
 		r.x.Reply.Watch(r)
 	}
 	c, err := dial(ctx, r.node.Address, timeout)
-	r.endDial()
+	if r.endDial() && err == nil {
+		c.Close()
+		err = errLeftNode
+	}
 	if watched && (err != nil || !r.whole) {
 		r.x.Reply.Unwatch()
 	}
@@ -61,13 +64,16 @@ func (r *relay) beginDial(stop func()) bool {
 		return false
 	}
 	r.stopDial = stop
+	r.wait.Store(waitsForHead) // whatever the method is: nothing was sent
 	return true
 }
 
-func (r *relay) endDial() {
+// endDial reports whether the node was left meanwhile.
+func (r *relay) endDial() (wasLeft bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.stopDial = nil
+	return r.wait.Load() == hasLeft
 }
 
 // closeLocked ends what goes on with the node. It needs r.mu.

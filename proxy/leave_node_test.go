@@ -3,11 +3,18 @@
 package proxy
 
 import (
+	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"meridian/internal/testnet"
 	"meridian/topology"
@@ -76,5 +83,59 @@ func TestANodeThatHangsIsLeftByWhatMayBeRepeated(t *testing.T) {
 				t.Errorf("%d left when nothing was there", n)
 			}
 		})
+	}
+}
+
+// TestANodeThatTakesNoConnectionIsLeftByAll has requests wait for a connection that nobody accepts.
+func TestANodeThatTakesNoConnectionIsLeftByAll(t *testing.T) {
+	e := newEdge(t)
+	e.set.Put(&topology.Route{Name: "web", Pool: "web", Timeouts: topology.Timeouts{Connect: topology.Duration(testnet.Patience)}})
+	e.node("silent", "web", full(t))
+	type answer struct {
+		status int
+		body   string
+	}
+	answers := make(chan answer, 2)
+	for _, method := range []string{"GET", "POST"} {
+		go func() {
+			status, body, _ := e.ask(method, "/", "")
+			answers <- answer{status, body}
+		}()
+	}
+	testnet.Wait(t, "both to be out", func() bool { return e.table.Load("silent").InFlight == 2 })
+	bothNode(e, "well", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "well") })
+	n := 0
+	testnet.Wait(t, "both to leave", func() bool { n += e.s.LeaveNode("silent"); return n == 2 })
+	for range 2 {
+		if a := <-answers; a != (answer{200, "well"}) {
+			t.Errorf("got %+v", a)
+		}
+	}
+	if got := e.observed(); strings.Contains(got, "silent") {
+		t.Errorf("the node was blamed: %s", got)
+	}
+}
+
+// full returns the address of a listener whose queue is full and that accepts nobody: the kernel passes over who knocks.
+func full(t *testing.T) string {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	if err := errors.Join(unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), unix.Listen(fd, 0)); err != nil {
+		t.Fatal(err)
+	}
+	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := fmt.Sprintf("127.0.0.1:%d", sa.(*unix.SockaddrInet4).Port)
+	for { // those that the queue takes
+		c, err := net.DialTimeout("tcp", addr, 200*time.Millisecond)
+		if err != nil {
+			return addr
+		}
+		t.Cleanup(func() { c.Close() })
 	}
 }

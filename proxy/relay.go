@@ -246,6 +246,7 @@ func (r *relay) adopt(c upstream.Call) bool {
 		return false
 	}
 	r.conn = c
+	r.wait.Store(waitsForGood)
 	if r.mayLeave() {
 		r.wait.Store(waitsForHead)
 	}

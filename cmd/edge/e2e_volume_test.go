@@ -32,7 +32,7 @@ const (
 	offeredBytes = 512 << 20
 )
 
-var volumeBytes = flag.Int64("volume", 64<<20, "bytes that go each way by each protocol in the test of volume; make soak has 10 GiB")
+var volumeBytes = flag.Int64("volume", 64<<20, "bytes that go each way by each protocol in the test of volume; make volume has 10 GiB")
 
 // volumeLab is an edge with nodes of HTTP and of gRPC behind it.
 type volumeLab struct {
@@ -105,7 +105,7 @@ func down(ctx context.Context, c volume.Client, n int64) error {
 	return errors.Join(err, body.Close())
 }
 
-// TestVolumeLeavesMemoryFlat moves much through an edge by each protocol, both ways. Its table is make soak's result.
+// TestVolumeLeavesMemoryFlat moves much through an edge by each protocol, both ways. Its table is make volume's result.
 func TestVolumeLeavesMemoryFlat(t *testing.T) {
 	needProc(t)
 	l := newVolumeLab(t)

@@ -14,6 +14,9 @@ import (
 // error, and its turn to be checked may be a second away.
 func (s *server) checkStalled(nodes []topology.NodeID) {
 	for _, id := range nodes {
+		if s.tracker.Verdict(string(id)).State == health.Down {
+			s.leaveDown(id) // of what was picked just before it was found
+		}
 		if s.tracker.Observe(string(id), health.Stalled, "", time.Now()) {
 			s.prober.Hurry(string(id))
 		}

@@ -82,6 +82,7 @@ var Meridian = Rules{
 
 		"internal/archtest": Support,
 		"internal/bench":    Support,
+		"internal/faults":   Support,
 		"internal/h3raw":    Support,
 		"internal/loadgen":  Support,
 		"internal/probes":   Support,
