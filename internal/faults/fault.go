@@ -17,6 +17,8 @@ type fault struct {
 	flags []string
 	// Pool is more of the edge's pool, as YAML; the others have the same meant in their files.
 	Pool string
+	// Etcd has the edge take its topology from an etcd, as drains need.
+	Etcd bool
 	// apart has the first node be in a network namespace of its own.
 	apart bool
 	// alone says that only the edge has what is tried.
@@ -34,7 +36,7 @@ type fault struct {
 }
 
 // faults are all.
-var faults = []*fault{killed, hung, brownedOut, partitioned, resetting, flapping, partial, stale, allDown, rolling}
+var faults = []*fault{killed, hung, brownedOut, partitioned, resetting, flapping, partial, stale, allDown, drained, rolling}
 
 func find(id string) (*fault, error) {
 	var ids []string

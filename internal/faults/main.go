@@ -65,6 +65,7 @@ func planOf(args []string) (*plan, error) {
 	flags.Uint64Var(&p.seed, "seed", 1, "the first seed")
 	flags.IntVar(&p.seeds, "seeds", 5, "how many seeds, 1 to 100")
 	flags.StringVar(&p.into, "into", "", "write the table into this file, in place of what follows its line "+marker)
+	flags.BoolVar(&p.beside, "beside", false, "try all proxies at once: sooner done, with longer latencies for all")
 	flags.BoolVar(&p.verbose, "v", false, "print each outcome")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
@@ -72,7 +73,7 @@ func planOf(args []string) (*plan, error) {
 	if p.seeds < 1 || p.seeds > 100 || p.rate < 10 || p.rate > 20_000 || p.requests < 1 {
 		return nil, fmt.Errorf("-seeds %d -rate %v -requests %d: want 1 to 100, 10 to 20000, and 1 or more", p.seeds, p.rate, p.requests)
 	}
-	p.command = "faults " + strings.Join(args, " ")
+	p.command = strings.TrimSpace("faults " + strings.Join(args, " "))
 	p.kinds = strings.Split(*proxies, ",")
 	p.faults = faults
 	if *only != "" {

@@ -41,6 +41,7 @@ type conduct struct {
 // node is the program that is behind the proxies: it executes a request, which takes a while, and answers with its number. It does as
 // it is told by lines of JSON on its standard input, and ends with that, so that none outlives the harness.
 type node struct {
+	name    string
 	journal *journal
 	work    time.Duration
 	conduct atomic.Pointer[conduct]
@@ -52,6 +53,7 @@ type node struct {
 func runNode(args []string) error {
 	flags := flag.NewFlagSet("node", flag.ContinueOnError)
 	listen := flags.String("listen", "127.0.0.1:0", "the address")
+	name := flags.String("name", "", "what it calls itself")
 	path := flags.String("journal", "", "the file of the journal")
 	work := flags.Duration("work", 5*time.Millisecond, "what a request takes")
 	grace := flags.Duration("grace", 2*time.Second, "how long to go on after SIGTERM without being ready")
@@ -62,7 +64,7 @@ func runNode(args []string) error {
 	if err != nil {
 		return err
 	}
-	n := &node{journal: j, work: *work, door: newDoor(*listen)}
+	n := &node{name: *name, journal: j, work: *work, door: newDoor(*listen)}
 	n.conduct.Store(&conduct{})
 	if err := n.door.open(); err != nil {
 		return err
@@ -203,10 +205,11 @@ func breakOff(w http.ResponseWriter, id uint64) {
 	fmt.Fprintf(nc, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n", part, text)
 }
 
-// events sends an event four times a second until the client leaves or the node does.
+// events says the node's name in a comment, and sends an event each second until the client leaves or the node does.
 func (n *node) events(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
-	tick := time.NewTicker(250 * time.Millisecond)
+	fmt.Fprintf(w, ": %s\n", n.name)
+	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for i := 0; ; i++ {
 		if _, err := fmt.Fprintf(w, "id: %d\ndata: tick\n\n", i); err != nil {

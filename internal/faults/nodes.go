@@ -40,7 +40,7 @@ func newBackend(program, dir, name string, flags ...string) *backend {
 
 // start starts the node, for the first time or again.
 func (b *backend) start() error {
-	args := append(append([]string{}, b.prefix...), b.program, "node", "-listen", b.addr, "-journal", b.journal)
+	args := append(append([]string{}, b.prefix...), b.program, "node", "-name", b.name, "-listen", b.addr, "-journal", b.journal)
 	cmd := exec.Command(args[0], append(args[1:], b.flags...)...)
 	var err error
 	if b.stdin, err = cmd.StdinPipe(); err != nil {

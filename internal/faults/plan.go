@@ -4,8 +4,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"sync"
 )
 
 // plan is what to try.
@@ -19,6 +22,7 @@ type plan struct {
 	seeds    int
 	into     string
 	verbose  bool
+	beside   bool // the proxies at once
 	command  string
 }
 
@@ -31,31 +35,46 @@ type result struct {
 
 type results []*result
 
-// run tries one after the other: each has the machine for itself.
+// run tries one after the other, each with the machine for itself, or the proxies beside each other.
 func (p *plan) run(ctx context.Context) (results, error) {
 	var all results
 	for _, f := range p.faults {
-		for _, kind := range p.kinds {
+		found, errs := make(results, len(p.kinds)), make([]error, len(p.kinds))
+		var beside sync.WaitGroup
+		for i, kind := range p.kinds {
 			if f.alone && kind != "edge" {
 				continue
 			}
-			r := &result{fault: f, kind: kind}
-			for i := range p.seeds {
-				t := trial{f, kind, p.seed + uint64(i), p.rate, p.requests / p.seeds, p.programs}
-				control, with, err := t.run(ctx)
-				if err != nil {
-					return nil, err
-				}
-				if p.verbose {
-					fmt.Fprintf(os.Stderr, "control: %s\n%s\n", control, with)
-				}
-				r.control, r.with = append(r.control, control), append(r.with, with)
+			beside.Go(func() { found[i], errs[i] = p.try(ctx, f, kind) })
+			if !p.beside {
+				beside.Wait()
 			}
-			fmt.Fprintf(os.Stderr, "%s before %s: %s\n", f.id, kind, r.line())
-			all = append(all, r)
 		}
+		beside.Wait()
+		if err := errors.Join(errs...); err != nil {
+			return nil, err
+		}
+		all = append(all, slices.DeleteFunc(found, func(r *result) bool { return r == nil })...)
 	}
 	return all, nil
+}
+
+// try tries one fault before one proxy with every seed.
+func (p *plan) try(ctx context.Context, f *fault, kind string) (*result, error) {
+	r := &result{fault: f, kind: kind}
+	for i := range p.seeds {
+		t := trial{f, kind, p.seed + uint64(i), p.rate, p.requests / p.seeds, p.programs, true}
+		control, with, err := t.run(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if p.verbose {
+			fmt.Fprintf(os.Stderr, "control: %s\n%s\n", control, with)
+		}
+		r.control, r.with = append(r.control, control), append(r.with, with)
+	}
+	fmt.Fprintf(os.Stderr, "%s before %s: %s\n", f.id, kind, r.line())
+	return r, nil
 }
 
 // wrong says what the edge did not hold.

@@ -21,6 +21,9 @@ type proxy struct {
 	addr  string // where clients connect
 	admin string // the edge's
 	proc  *process
+	edge  string // its program, and its etcd, where it has one
+	etcd  *process
+	store string
 	quit  syscall.Signal
 }
 
@@ -34,13 +37,13 @@ var templates = template.Must(template.New("").ParseFS(configs, "proxies/*"))
 
 // settings are what the templates of configurations know.
 type settings struct {
-	Dir    string
-	Addr   string // where clients connect
-	Admin  string
-	Root   bool
-	Nodes  []*backend
-	Fault  *fault
-	Listen []string
+	Dir   string
+	Addr  string // where clients connect
+	Admin string
+	Root  bool
+	Nodes []*backend
+	Fault *fault
+	Etcd  string // URL; "": a topology file
 }
 
 // Name and Addr are for the templates.
@@ -62,6 +65,13 @@ func startProxy(s *site, p programs, kind string) (*proxy, error) {
 	x := &proxy{kind: kind, addr: set.Addr, admin: set.Admin, quit: syscall.SIGTERM}
 	switch kind {
 	case "edge":
+		x.edge = p.edge
+		if s.fault.Etcd {
+			if err := x.startEtcd(&set); err != nil {
+				x.end()
+				return nil, err
+			}
+		}
 		err = x.start(set, exec.Command(p.edge, "serve", "-c", s.path("edge.yaml")), "edge.yaml", "topology.yaml")
 	case "HAProxy":
 		err = x.start(set, exec.Command("haproxy", "-db", "-f", s.path("haproxy.cfg")), "haproxy.cfg")
@@ -71,6 +81,7 @@ func startProxy(s *site, p programs, kind string) (*proxy, error) {
 		err = fmt.Errorf("no proxy is called %q; want one of %s", kind, strings.Join(kinds, ", "))
 	}
 	if err != nil {
+		x.end()
 		return nil, err
 	}
 	return x, nil
@@ -96,7 +107,6 @@ func (x *proxy) start(set settings, cmd *exec.Cmd, files ...string) (err error) 
 		case <-time.After(20 * time.Millisecond):
 		}
 		if time.Now().After(late) {
-			x.end()
 			return fmt.Errorf("%s does not listen at %s:%s", x.kind, x.addr, x.proc.tail())
 		}
 	}
@@ -115,7 +125,13 @@ func write(name string, set settings) error {
 	return err
 }
 
-func (x *proxy) end() { x.proc.end(x.quit) }
+func (x *proxy) end() {
+	for _, p := range []*process{x.proc, x.etcd} {
+		if p != nil {
+			p.end(x.quit)
+		}
+	}
+}
 
 // decided matches what a proxy prints when it has come to a verdict on a node, with the node's name or address.
 var decided = map[string]*regexp.Regexp{

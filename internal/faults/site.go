@@ -117,6 +117,7 @@ type run struct {
 	length time.Duration
 	spells []spell
 	notes  []string // what a fault found wrong by itself
+	large  bool     // at full size
 }
 
 // spell is a time for which something was broken.

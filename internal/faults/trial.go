@@ -19,6 +19,7 @@ type trial struct {
 	rate     float64
 	requests int // at least; more where the fault takes longer
 	programs programs
+	large    bool // at full size
 }
 
 // controlShare is which part of the requests the control has.
@@ -44,7 +45,7 @@ func (t *trial) run(ctx context.Context) (control, with *outcome, err error) {
 func (t *trial) load(ctx context.Context, s *site, length time.Duration, first uint64, inject func(*run) error) (*outcome, error) {
 	during, stop := context.WithTimeout(ctx, length)
 	defer stop()
-	r := &run{site: s, ctx: during, length: length, random: rand.New(rand.NewPCG(t.seed, 1))}
+	r := &run{site: s, ctx: during, large: t.large, length: length, random: rand.New(rand.NewPCG(t.seed, 1))}
 	l := &load{rate: t.rate, length: length, seed: t.seed, first: first, addr: s.proxy.addr}
 	var injecting sync.WaitGroup
 	var failure error
