@@ -22,8 +22,9 @@
 // picked nor more than a tenth of the group, or one: ConsecutiveErrors gateway errors in a row; half of at least 20 requests of ten
 // seconds failed; a success rate far below the group's, or answers far slower than the tier's (Compare).
 //
-// Recovers when: Rise checks in a row pass. A ban is sat out even if checks pass; a check that passes after it makes the
-// target HalfOpen, and the outcome of its next request decides (the balancer gives it one at a time until then). Bans
+// Recovers when: Rise checks in a row pass; not before it has been down for two intervals, then four and so on, where it went down
+// again within a ban's time of coming back while others of its group can be picked. A ban is sat out even if checks pass; a check that
+// passes after it makes the target HalfOpen, and the outcome of its next request decides (the balancer gives it one at a time until then). Bans
 // double while they follow closely on each other, with a fifth of jitter.
 //
 // First start: Unknown until the first check, which alone decides.

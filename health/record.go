@@ -35,8 +35,11 @@ type record struct {
 	stalled   bool          // nothing came back since the last check: the next check alone decides
 	lastBan   time.Duration // 0: never banned
 	told      bool          // Down by the word of others
-	gone      bool          // forgotten: nothing is taken in any more
-	telling   bool          // somebody is telling changes
+	cameUp    time.Time     // when checks last brought it back; zero: never
+	hold      time.Duration // of the last time that it went down; see downLocked
+	heldUntil time.Time
+	gone      bool // forgotten: nothing is taken in any more
+	telling   bool // somebody is telling changes
 	history   history
 	untold    []Verdict // changes not yet told, in their order
 }
@@ -93,7 +96,8 @@ func (r *record) passLocked(now time.Time) {
 	case Refused:
 		r.becomeLocked(Up, "a connection failed, but the check after it passed", now)
 	case Down:
-		if r.passed >= r.settings.Rise {
+		if r.passed >= r.settings.Rise && !r.heldLocked(now) {
+			r.cameUp = now
 			r.becomeLocked(Up, fmt.Sprintf("%d checks in a row passed", r.passed), now)
 		}
 	case Ejected:
@@ -111,21 +115,21 @@ func (r *record) passLocked(now time.Time) {
 func (r *record) failLocked(reason string, refused, stalled bool, now time.Time) {
 	switch v := &r.verdict; v.State {
 	case Unknown, HalfOpen:
-		r.becomeLocked(Down, reason, now)
+		r.downLocked(reason, now)
 	case Up, Suspect, Refused:
 		switch {
 		case stalled:
-			r.becomeLocked(Down, "nothing came back, and then a check failed: "+reason, now)
+			r.downLocked("nothing came back, and then a check failed: "+reason, now)
 		case refused, v.State == Refused:
-			r.becomeLocked(Down, "a connection and then a check failed: "+reason, now)
+			r.downLocked("a connection and then a check failed: "+reason, now)
 		case r.failed >= r.settings.Fall:
-			r.becomeLocked(Down, fmt.Sprintf("%d checks in a row failed: %s", r.failed, reason), now)
+			r.downLocked(fmt.Sprintf("%d checks in a row failed: %s", r.failed, reason), now)
 		default:
 			r.becomeLocked(Suspect, "check failed: "+reason, now)
 		}
 	case Ejected:
 		if !now.Before(v.BanUntil) {
-			r.becomeLocked(Down, "check failed after the ban: "+reason, now)
+			r.downLocked("check failed after the ban: "+reason, now)
 		}
 	case Down:
 		v.Reason = reason
