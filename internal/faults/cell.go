@@ -3,9 +3,11 @@
 package main
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
+	"math/rand/v2"
+	"net/netip"
 	"os/exec"
 	"strings"
 )
@@ -16,13 +18,15 @@ type cell struct{ name, link, inner, outer string }
 
 // openCell makes a cell and has the node start in it.
 func openCell(b *backend) (*cell, error) {
-	n := os.Getpid()%10000*4 + int(hosts.Add(1))%4
+	n := rand.N(1 << 15)
 	c := &cell{name: fmt.Sprintf("faults-%d", n), link: fmt.Sprintf("flt%d", n)}
-	// A net of TEST-NET-2, which is nobody's: RFC 5737.
-	quad := n % 63 * 4
-	c.outer, c.inner = fmt.Sprintf("198.51.100.%d", quad+1), fmt.Sprintf("198.51.100.%d", quad+2)
+	// A net of 198.18.0.0/15, which is for tests: RFC 2544.
+	quad := uint32(198<<24 | 18<<16 | n<<2)
+	c.outer, c.inner = address(quad+1), address(quad+2)
+	if err := ip("netns add " + c.name); err != nil {
+		return nil, err
+	}
 	for _, args := range []string{
-		"netns add " + c.name,
 		"link add " + c.link + " type veth peer name eth0 netns " + c.name,
 		"addr add " + c.outer + "/30 dev " + c.link,
 		"link set " + c.link + " up",
@@ -51,4 +55,8 @@ func ip(args string) error {
 		return fmt.Errorf("ip %s: %w: %s", args, err, out)
 	}
 	return nil
+}
+
+func address(n uint32) string {
+	return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, n))).String()
 }
