@@ -10,18 +10,14 @@ import (
 
 const (
 	// stallAgain is how often Stalled names a node at most, and stallLeast how long it must have been silent. Ours: where few requests come,
-	// one that takes long looks so, too, and costs a check.
-	stallAgain = 5 * time.Second
+	// one that takes long looks so, too, and costs a check, no more often than they are made anyway.
+	stallAgain = time.Second
 	stallLeast = 100 * time.Millisecond
 )
 
 // tellStall reports whether Stalled is to name the node, whose oldest request has waited for age. The caller holds Table.mu.
 func (st *state) tellStall(now int64, age float64) bool {
-	again := stallAgain
-	if Standing(st.standing.Load()) != StandingUp {
-		again = time.Second // it costs no check, and what waits there may have to be told of it
-	}
-	if age < float64(stallLeast) || now-st.stallTold < int64(again) && now >= st.stallTold {
+	if age < float64(stallLeast) || now-st.stallTold < int64(stallAgain) && now >= st.stallTold {
 		return false
 	}
 	st.stallTold = now
@@ -29,7 +25,7 @@ func (st *state) tellStall(now int64, age float64) bool {
 }
 
 // Stalled returns the nodes at which requests wait and from which nothing comes back: found by the ticks since the last call, and
-// each at most every five seconds, or every second if it isn't up. Whether they hang or have one long request is for a check to tell.
+// each at most once a second. Whether they hang or have one long request is for a check to tell.
 func (t *Table) Stalled() []topology.NodeID {
 	t.mu.Lock()
 	defer t.mu.Unlock()
