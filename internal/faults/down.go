@@ -40,7 +40,7 @@ var allDown = &fault{
 				if r.v != refused {
 					unclear++
 				}
-			case !o.within(r.due, r.end(), -slack, patience):
+			case !o.within(r.due, r.end(), -slack, 5*time.Second):
 				alone++
 			}
 		}

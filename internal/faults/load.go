@@ -29,10 +29,17 @@ type load struct {
 	seed   uint64
 	first  uint64 // the number of the first request: numbers are never used twice at one set of nodes
 	addr   string
+	times  times
 }
 
-// patience is that of a client: as in the measurements of which the harness takes its figures.
-const patience = 5 * time.Second
+// times are how long is waited.
+type times struct {
+	// Client is a client's patience with a request, Answer how long a node may take to answer, and Connect to take a connection.
+	Client, Answer, Connect time.Duration
+}
+
+// usual are the times that are measured with. The clients' is that of the measurements of which the harness takes its figures.
+var usual = times{Client: 5 * time.Second, Answer: 2 * time.Second, Connect: time.Second}
 
 // mostAtOnce bounds the requests under way. It is reached by nothing but a proxy that holds all requests for as long as clients wait.
 const mostAtOnce = 30_000
@@ -40,7 +47,7 @@ const mostAtOnce = 30_000
 // run makes the load and returns every request. begun is called at its start.
 func (l *load) run(ctx context.Context, begun func(time.Time)) []request {
 	all := make([]request, int(l.rate*l.length.Seconds())+1)
-	c := &clients{addr: l.addr, timeout: patience}
+	c := &clients{addr: l.addr, timeout: l.times.Client}
 	defer c.close()
 	var sent atomic.Int64
 	start := time.Now()

@@ -63,7 +63,7 @@ func (p *plan) run(ctx context.Context) (results, error) {
 func (p *plan) try(ctx context.Context, f *fault, kind string) (*result, error) {
 	r := &result{fault: f, kind: kind}
 	for i := range p.seeds {
-		t := trial{f, kind, p.seed + uint64(i), p.rate, p.requests / p.seeds, p.programs, true}
+		t := trial{f, kind, p.seed + uint64(i), p.rate, p.requests / p.seeds, p.programs, usual, true}
 		control, with, err := t.run(ctx)
 		if err != nil {
 			return nil, err

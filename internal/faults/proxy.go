@@ -43,6 +43,7 @@ type settings struct {
 	Root  bool
 	Nodes []*backend
 	Fault *fault
+	Times times
 	Etcd  string // URL; "": a topology file
 }
 
@@ -54,7 +55,7 @@ func (b *backend) Addr() string { return b.addr }
 
 // startProxy starts a proxy of the kind before the site's nodes.
 func startProxy(s *site, p programs, kind string) (*proxy, error) {
-	set := settings{Dir: s.dir, Nodes: s.nodes, Fault: s.fault, Root: os.Geteuid() == 0}
+	set := settings{Dir: s.dir, Nodes: s.nodes, Fault: s.fault, Times: s.times, Root: os.Geteuid() == 0}
 	var err error
 	if set.Addr, err = freeAddr(); err != nil {
 		return nil, err

@@ -19,6 +19,7 @@ type site struct {
 	nodes []*backend
 	proxy *proxy
 	cell  *cell // nil: the nodes are on loopback
+	times times
 }
 
 // programs are what sites are made of.
@@ -28,12 +29,12 @@ type programs struct {
 }
 
 // build starts nodes and proxy.
-func build(ctx context.Context, p programs, f *fault, kind string) (s *site, err error) {
+func build(ctx context.Context, p programs, f *fault, kind string, t times) (s *site, err error) {
 	dir, err := os.MkdirTemp("", "meridian-faults-")
 	if err != nil {
 		return nil, err
 	}
-	s = &site{dir: dir, fault: f}
+	s = &site{dir: dir, fault: f, times: t}
 	defer func() {
 		if err != nil {
 			s.end()
@@ -60,7 +61,7 @@ func build(ctx context.Context, p programs, f *fault, kind string) (s *site, err
 
 // ready waits until requests are answered, by every node.
 func (s *site) ready(ctx context.Context) error {
-	c := &clients{addr: s.proxy.addr, timeout: patience}
+	c := &clients{addr: s.proxy.addr, timeout: s.times.Client}
 	defer c.close()
 	row := 0
 	for late := time.Now().Add(awaited); row < 3*len(s.nodes); {

@@ -36,13 +36,13 @@ func openStreams(r *run, events, uploads int) (*streams, error) {
 
 // openEvents opens an event stream and reads on.
 func (s *streams) openEvents(addr string) error {
-	nc, err := net.DialTimeout("tcp", addr, patience)
+	nc, err := net.DialTimeout("tcp", addr, awaited)
 	if err != nil {
 		return err
 	}
 	c := &conn{nc, bufio.NewReaderSize(nc, 512)}
 	s.conns = append(s.conns, c)
-	nc.SetDeadline(time.Now().Add(patience))
+	nc.SetDeadline(time.Now().Add(awaited))
 	fmt.Fprintf(c, "GET /events HTTP/1.1\r\nHost: a.test\r\nAccept: text/event-stream\r\n\r\n")
 	resp, err := http.ReadResponse(c.r, nil)
 	if err != nil {
@@ -70,7 +70,7 @@ func (s *streams) openEvents(addr string) error {
 
 // upload sends a body in pieces over two seconds.
 func upload(addr string) error {
-	nc, err := net.DialTimeout("tcp", addr, patience)
+	nc, err := net.DialTimeout("tcp", addr, awaited)
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func (s *streams) await(node string) (ended int) {
 	s.uploads.Wait()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for late := time.Now().Add(patience); ; <-tick.C {
+	for late := time.Now().Add(awaited); ; <-tick.C {
 		there, over := 0, 0
 		s.mu.Lock()
 		for _, e := range s.events {

@@ -19,6 +19,7 @@ type trial struct {
 	rate     float64
 	requests int // at least; more where the fault takes longer
 	programs programs
+	times    times
 	large    bool // at full size
 }
 
@@ -27,7 +28,7 @@ const controlShare = 10
 
 // run returns the outcomes without the fault and with it.
 func (t *trial) run(ctx context.Context) (control, with *outcome, err error) {
-	s, err := build(ctx, t.programs, t.fault, t.kind)
+	s, err := build(ctx, t.programs, t.fault, t.kind, t.times)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s before %s: %w", t.fault.id, t.kind, err)
 	}
@@ -46,7 +47,7 @@ func (t *trial) load(ctx context.Context, s *site, length time.Duration, first u
 	during, stop := context.WithTimeout(ctx, length)
 	defer stop()
 	r := &run{site: s, ctx: during, large: t.large, length: length, random: rand.New(rand.NewPCG(t.seed, 1))}
-	l := &load{rate: t.rate, length: length, seed: t.seed, first: first, addr: s.proxy.addr}
+	l := &load{rate: t.rate, length: length, seed: t.seed, first: first, addr: s.proxy.addr, times: t.times}
 	var injecting sync.WaitGroup
 	var failure error
 	o := &outcome{fault: t.fault, kind: t.kind, seed: t.seed}
