@@ -141,16 +141,38 @@ var decided = map[string]*regexp.Regexp{
 	"nginx":   regexp.MustCompile(`upstream server (temporarily disabled) while .* upstream: "http://([^/"]+)`),
 }
 
-// decisions returns when the proxy has taken the node out, from a time on.
-func (x *proxy) decisions(n *backend, from time.Time) (out []time.Time) {
+// undecided matches what a proxy prints when it takes a node back. nginx says nothing.
+var undecided = map[string]*regexp.Regexp{
+	"edge":    regexp.MustCompile(`msg=health of=(\S+) state=(up|half-open)`),
+	"HAProxy": regexp.MustCompile(`Server nodes/(\S+) is (UP)`),
+}
+
+// decision returns when the proxy has taken the node out, from a time on: at that time, if it was out already. Zero: it hasn't.
+func (x *proxy) decision(n *backend, from time.Time) time.Time {
+	about := func(re *regexp.Regexp, text string) bool {
+		if re == nil {
+			return false
+		}
+		m := re.FindStringSubmatch(text)
+		return m != nil && (m[1] == n.name || m[2] == n.addr)
+	}
 	lines, _ := x.proc.printed(0)
+	out := false
 	for _, l := range lines {
-		m := decided[x.kind].FindStringSubmatch(l.text)
-		if m != nil && !l.at.Before(from) && (m[1] == n.name || m[2] == n.addr) {
-			out = append(out, l.at)
+		is := about(decided[x.kind], l.text)
+		switch {
+		case l.at.Before(from):
+			out = is && undecided[x.kind] != nil || out && !about(undecided[x.kind], l.text)
+		case out:
+			return from
+		case is:
+			return l.at
 		}
 	}
-	return out
+	if out {
+		return from
+	}
+	return time.Time{}
 }
 
 // freeAddr returns an address on loopback at which nothing listens.

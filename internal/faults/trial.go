@@ -77,10 +77,9 @@ func (r *run) detection(s spell) time.Duration {
 		if n.name != s.node {
 			continue
 		}
-		for _, at := range r.proxy.decisions(n, r.start.Add(s.from)) {
-			if d := at.Sub(r.start) - s.from; d <= s.to-s.from+time.Second {
-				return d
-			}
+		at := r.proxy.decision(n, r.start.Add(s.from))
+		if d := at.Sub(r.start) - s.from; !at.IsZero() && d <= s.to-s.from+time.Second {
+			return d
 		}
 	}
 	return -1
