@@ -19,7 +19,9 @@ func shaking(t *testing.T, addr string) <-chan error {
 	t.Helper()
 	c := testnet.Dial(t, addr)
 	done := make(chan error, 1)
-	go func() { done <- tls.Client(c.Conn, &tls.Config{InsecureSkipVerify: true, ServerName: "a.test"}).Handshake() }()
+	go func() {
+		done <- tls.Client(c.Conn, &tls.Config{InsecureSkipVerify: true, ServerName: "a.test"}).Handshake()
+	}()
 	return done
 }
 
