@@ -19,6 +19,7 @@ var allDown = &fault{
 					return err
 				}
 			}
+			r.spells[len(r.spells)-1].whole = r.now()
 			r.wait(2*time.Second, 2*time.Second)
 			for _, n := range r.nodes {
 				if err := n.start(); err != nil {
@@ -36,7 +37,7 @@ var allDown = &fault{
 			r := &o.requests[i]
 			switch {
 			case !r.failed():
-			case o.within(r.due, r.due, slack, 0):
+			case o.allGone(r.due):
 				if r.v != refused {
 					unclear++
 				}
@@ -79,6 +80,16 @@ var allDown = &fault{
 func (o *outcome) within(from, to, after, until time.Duration) bool {
 	for _, s := range o.spells {
 		if to >= s.from+after && from <= s.to+until {
+			return true
+		}
+	}
+	return false
+}
+
+// allGone reports whether all nodes had been killed by then, and none was back.
+func (o *outcome) allGone(at time.Duration) bool {
+	for _, s := range o.spells {
+		if at >= s.whole+slack && at <= s.to {
 			return true
 		}
 	}

@@ -36,7 +36,7 @@ func TestWhatWentWrongIsCounted(t *testing.T) {
 		}
 	}
 	const second = time.Second
-	o := &outcome{fault: killed, spells: []spell{{"n1", second, 2 * second}}, found: []time.Duration{10 * time.Millisecond}, requests: []request{
+	o := &outcome{fault: killed, spells: []spell{{node: "n1", from: second, to: 2 * second}}, found: []time.Duration{10 * time.Millisecond}, requests: []request{
 		{v: well, due: 0, took: 1},                                                      // 100
 		{v: well, post: true, due: second, took: 5 * time.Millisecond},                  // 101 ran on both
 		{v: gateway, status: 502, due: second, took: 1},                                 // 102 may be repeated

@@ -125,6 +125,7 @@ type run struct {
 type spell struct {
 	node     string
 	from, to time.Duration
+	whole    time.Duration // from when on all is broken that is to be, where that takes a while
 }
 
 // now returns the time since the load began.
@@ -148,8 +149,10 @@ func (r *run) wait(from, to time.Duration) bool {
 func (r *run) left(d time.Duration) bool { return r.now()+d < r.length && r.ctx.Err() == nil }
 
 // breaks notes that a node is broken from now on, and mends that it is not any more.
-func (r *run) breaks(n *backend) { r.spells = append(r.spells, spell{n.name, r.now(), r.length}) }
-func (r *run) mends()            { r.spells[len(r.spells)-1].to = r.now() }
+func (r *run) breaks(n *backend) {
+	r.spells = append(r.spells, spell{node: n.name, from: r.now(), to: r.length})
+}
+func (r *run) mends() { r.spells[len(r.spells)-1].to = r.now() }
 
 // any draws a node.
 func (r *run) any() *backend { return r.nodes[r.random.IntN(len(r.nodes))] }
