@@ -107,6 +107,8 @@ func (s stage) judgeLocked(e *entry, c Candidate) (bool, string) {
 		return false, "overflow: gets only what the others don't take"
 	case e.reasonLocked(s.demand) != "":
 		return false, e.reasonLocked(s.demand)
+	case s.relieves(e):
+		return true, "can be picked: others wait on the zone's nodes, and it costs less than half of what they do"
 	case e.group != s.group && !s.pool.begins(e.group):
 		return false, s.group.first()
 	case panics:
@@ -119,6 +121,17 @@ func (s stage) judgeLocked(e *entry, c Candidate) (bool, string) {
 		return true, "can be picked"
 	}
 	return false, c.Standing.String()
+}
+
+// relieves reports whether the node would be picked instead of the best of the zone that the next pick comes from.
+func (s stage) relieves(e *entry) bool {
+	g := s.group
+	if _, ok := s.pool.policy.(latency); !ok || g == nil || g.rest == nil || g.rest != e.group || s.class != classUp || s.demand != demandSoft {
+		return false
+	}
+	var w wish
+	best := latency{}.bestOf(g, g.ready.Load().list(classUp), w, 0)
+	return best != nil && g.isRelieved(best, e, &w)
 }
 
 // begins reports whether a part of the picks begins with the tier.

@@ -81,7 +81,16 @@ func (j *judge) compare(a, b *candidate) float64 {
 }
 
 // choose implements policy.
-func (latency) choose(g *group, l *list, w wish, round uint64) *entry {
+func (p latency) choose(g *group, l *list, w wish, round uint64) *entry {
+	e := p.bestOf(g, l, w, round)
+	if e == nil {
+		return nil
+	}
+	return g.relieve(e, l, &w, round)
+}
+
+// bestOf returns the node of the list to pick, or nil.
+func (latency) bestOf(g *group, l *list, w wish, round uint64) *entry {
 	t := g.tier
 	j := judge{theta: max(leastTheta, t.theta.load())}
 	if len(l.nodes) <= lookAll {

@@ -45,7 +45,7 @@ func (e *NoNodeError) Error() string {
 
 // Pick takes a place on the node that suits the request best by the pool's policy. Tiers are tried in order: the edge's zone, the
 // rest of its region, then the regions of Apply's order; while the first has not room for all, a part of the picks begins with the
-// next, see load.room. A node can be picked if it is neither draining nor cut, is below its limits and is not in Tried. Looked for are,
+// next, see load.room; and a crowded zone may be relieved by its region, see group.relieve. A node can be picked if it is neither draining nor cut, is below its limits and is not in Tried. Looked for are,
 // each over all tiers:
 //
 //	nodes that are up and below the pool's utilization, then of those the overflow ones
@@ -111,6 +111,9 @@ func (g *group) pick(from *list, w wish) Lease {
 			return Lease{}
 		}
 		if l, err := e.acquire(w.now, w.route, w.allowed, w.demand); err == nil {
+			if e.group != g {
+				l.by |= byRelief
+			}
 			return l
 		}
 	}

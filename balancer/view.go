@@ -33,6 +33,7 @@ type group struct {
 	key    tierKey
 	pool   *pool
 	near   Near     // to the edge
+	rest   *group   // the rest of its region, where it is the edge's zone and there is one
 	place  int      // in pool.groups
 	all    []*entry // sorted by name
 	tier   *tier    // what is learned of it
@@ -148,6 +149,9 @@ func (t *Table) addGroupsLocked(p *pool, nodes []*topology.Node, order []topolog
 	})
 	for i, g := range p.groups {
 		g.place = i
+		if next := i + 1; g.near == NearZone && next < len(p.groups) && p.groups[next].near == NearRegion {
+			g.rest = p.groups[next]
+		}
 	}
 }
 

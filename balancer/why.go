@@ -43,6 +43,7 @@ const (
 	byFallback                      // of the fallback pool
 	bySession                       // it was bound, not picked
 	byKey                           // by the request's key
+	byRelief                        // instead of the zone's best node, on which others wait
 )
 
 // Why says by what a lease's node was picked.
@@ -92,6 +93,7 @@ func (w *Why) String() string { return string(w.Append(nil)) }
 //	policy = that of the pool, or "session" for the node of a session
 //	tier   = ("zone" / "region" / "remote") SP place "/" tiers   ; place from 1, in the order in which they are tried
 //	note   = "share"      ; begun with this tier, as those before have not room for all
+//	       / "relief"     ; of the rest of the region, as others wait on the nodes of the zone
 //	       / "above"      ; every node that is up is above the pool's utilization
 //	       / "overflow"   ; an overflow node, as the others take no more
 //	       / "unchecked"  ; not yet checked, as none that is up can be picked
@@ -121,7 +123,7 @@ func (w *Why) Append(b []byte) []byte {
 		is   bool
 		note string
 	}{
-		{w.by&byShare != 0, " share"}, {w.by&byAbove != 0, " above"}, {w.by&byOverflow != 0, " overflow"}, {w.by&byUnknown != 0, " unchecked"},
+		{w.by&byShare != 0, " share"}, {w.by&byRelief != 0, " relief"}, {w.by&byAbove != 0, " above"}, {w.by&byOverflow != 0, " overflow"}, {w.by&byUnknown != 0, " unchecked"},
 		{w.by&byRefused != 0, " refused"}, {w.Probe, " probe"}, {w.by&byCrowd != 0, " crowded"}, {w.by&byReserve != 0, " drained"},
 		{!session && (w.Standing == StandingEjected || w.Standing == StandingDown), " panic"}, {w.by&byFallback != 0, " fallback"},
 		{!session && w.Policy.IsHashed() && w.by&byKey == 0, " keyless"}, {w.Hot, " hot"}, {w.SlowStart, " slow_start"},

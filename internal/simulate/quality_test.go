@@ -24,6 +24,7 @@ var qualities = []struct {
 	{"fail fast", 1.1, sim.LeastRequest, withinRatio},
 	{"cold start", 1.1, sim.LeastRequest, withinRatio}, // slow start and a queue's share in a speed
 	{"scale-out", 0.5, sim.LeastRequest, 1},            // who is cold isn't kept cold
+	{"zone lost", 0.95, sim.LeastTime, withinRatio},    // half the queues in a zone, relieved by its region
 	{"four CPU-bound", 0.95, sim.LeastRequest, withinRatio},
 	{"mixed routes", 0.95, sim.Prequal, withinRatio}, // a burst behind a slow request is one event
 	{"20 edges", 0.95, sim.LeastTime, withinRatio},   // others' queues are seen by latency
