@@ -18,7 +18,7 @@ type events struct {
 	begun   bool    // a byte of it has passed
 	tail    [3]byte // the last bytes that have passed
 
-	timer *time.Timer    // interrupts the answer of a client that does not take its end; guarded by relay.mu
+	timer *time.Timer    // interrupts the answer of a client that does not take its end, or a 101; guarded by relay.mu
 	rung  sync.WaitGroup // the timer's function
 }
 
@@ -50,8 +50,11 @@ func (e *events) between() bool {
 	return t[len(t)-1] == '\r' || t[len(t)-1] == '\n'
 }
 
-// interruptAfter has f called unless stop comes before. The caller holds relay.mu.
+// interruptAfter has f called unless stop comes before. The first call counts. The caller holds relay.mu.
 func (e *events) interruptAfter(d time.Duration, f func()) {
+	if e.timer != nil {
+		return
+	}
 	e.rung.Add(1)
 	e.timer = time.AfterFunc(d, func() {
 		defer e.rung.Done()

@@ -58,6 +58,10 @@ func (r *relay) endLocked() {
 		r.tunnel.GoAway(cutGoodbye)
 		return
 	}
+	if r.switches { // runTunnel looks after it; here is who doesn't take the 101
+		r.events.interruptAfter(cutGoodbye, r.x.Reply.Interrupt)
+		return
+	}
 	r.closeLocked()
 	r.x.Reply.Interrupt()
 }

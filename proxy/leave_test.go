@@ -224,6 +224,24 @@ func TestAtTheDrainOfTheEdgeClientsAreTold(t *testing.T) {
 	}
 }
 
+// TestAWebSocketIsToldThatItIsCutAsSoonAsItIsOpen is a cut between the 101 and the tunnel's first byte.
+func TestAWebSocketIsToldThatItIsCutAsSoonAsItIsOpen(t *testing.T) {
+	e, started, _ := leavingEdge(t)
+	for range 100 {
+		c := testnet.Dial(t, e.addr)
+		c.Send(askWebSocket)
+		if head := c.ReadUntil("\r\n\r\n"); !strings.HasPrefix(head, "HTTP/1.1 101 ") {
+			t.Fatalf("got %q", head)
+		}
+		e.s.CutAll()
+		if got, err := io.ReadAll(io.LimitReader(c, 4)); string(got) != "\x88\x02\x03\xe9" {
+			t.Fatalf("the end came as %q, %v", got, err)
+		}
+		c.Close()
+		<-started
+	}
+}
+
 // TestWhatDoesNotEndIsCutAtTheDrainsDeadline holds for streams of every protocol on a listener that goes.
 func TestWhatDoesNotEndIsCutAtTheDrainsDeadline(t *testing.T) {
 	for _, engine := range allEngines {

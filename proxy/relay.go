@@ -79,6 +79,7 @@ type relay struct {
 	conn     upstream.Call  // to be closed when the client is gone or the node is cut
 	stopDial func()         // not nil: to be called then, since a connection is being made
 	tunnel   *tunnel.Tunnel // to be ended instead, once there is one
+	switches bool           // there will be: the client is being told so
 	gone     bool
 	wasCut   bool
 	late     bool // the request took longer than its route or its client allows

@@ -41,7 +41,7 @@ func appendUpgrade(h exchange.Header, token string) exchange.Header {
 func (r *relay) switchProtocols(c *upstream.Conn, resp *http1.Response) (result, failure) {
 	r.x.Reply.Unwatch()
 	r.record.firstByte = time.Since(r.x.Received)
-	if gone, cut := r.ending(); gone || cut {
+	if !r.beginSwitch() {
 		r.drop()
 		r.ended()
 		return finished, failure{}
@@ -70,6 +70,15 @@ func (r *relay) switchProtocols(c *upstream.Conn, resp *http1.Response) (result,
 	}), fromClient, fromNode)
 	r.drop()
 	return finished, failure{}
+}
+
+// beginSwitch has a cut wait until there is a tunnel to end: who has read a 101 is to read 1001 and no torn connection. It reports false
+// if the request has ended before.
+func (r *relay) beginSwitch() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.switches = !r.gone && !r.wasCut && !r.lateLocked()
+	return r.switches
 }
 
 func (r *relay) runTunnel(t *tunnel.Tunnel, fromClient, fromNode []byte) {
