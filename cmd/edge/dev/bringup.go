@@ -143,16 +143,35 @@ func (s *Supervisor) restart(ctx context.Context, name string) error {
 	return s.awaitReady(ctx, c)
 }
 
-// awaitReady waits until a child does its work: etcd answers, an edge says that it is ready, a worker is up in the eyes
-// of its region's edge.
+// awaitReady waits until a child does its work: etcd answers, an edge says that it is ready or drained, a worker is up in the
+// eyes of its region's edge.
 func (s *Supervisor) awaitReady(ctx context.Context, c *child) error {
 	switch c.kind {
 	case "etcd":
 		return s.await(ctx, c, s.etcdAnswers)
 	case "edge":
-		return s.await(ctx, c, admin.Client{URL: "http://" + s.plan.edgeByName(c.name).Admin, Timeout: time.Second}.Ready)
+		return s.await(ctx, c, func(ctx context.Context) error { return edgeUp(ctx, s.plan.edgeByName(c.name).Admin) })
 	}
 	return s.await(ctx, c, func(ctx context.Context) error { return s.nodeUp(ctx, c.name) })
+}
+
+// edgeUp returns nil once the edge serves. One that is drained is never ready, but it has come up, and a drain outlives a restart.
+func edgeUp(ctx context.Context, addr string) error {
+	c := admin.Client{URL: "http://" + addr, Timeout: time.Second}
+	err := c.Ready(ctx)
+	if err == nil {
+		return nil
+	}
+	st, failed := c.Status(ctx)
+	if failed != nil {
+		return err
+	}
+	for _, d := range st.Drains {
+		if d.Drain != nil && d.Target() == (topology.DrainTarget{Scope: topology.ScopeEdge, Edge: st.Edge}) {
+			return nil
+		}
+	}
+	return err
 }
 
 func (s *Supervisor) etcdAnswers(ctx context.Context) error {
