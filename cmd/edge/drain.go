@@ -77,7 +77,7 @@ type drained struct {
 }
 
 func (o *options) drain(c *cobra.Command, name string, f drainFlags) error {
-	ignore, err := f.check()
+	ignore, err := f.check(c.Flags().Changed("deadline"))
 	if err == nil {
 		err = checkTarget(name)
 	}
@@ -118,9 +118,12 @@ func (o *options) drain(c *cobra.Command, name string, f drainFlags) error {
 }
 
 // check refuses flags that make no sense.
-func (f drainFlags) check() (ignore []topology.EdgeID, err error) {
+func (f drainFlags) check(withDeadline bool) (ignore []topology.EdgeID, err error) {
 	if f.deadline < 0 {
 		return nil, misusef("--deadline %s is in the past", f.deadline)
+	}
+	if withDeadline && f.deadline == 0 { // who means "at once" must not get "never"
+		return nil, misusef("--deadline 0s is no time: 1s cuts what is left almost at once, and without --deadline nothing is cut")
 	}
 	if len(f.ignore) > 0 && !f.wait {
 		return nil, misusef("--ignore is of no use without --wait")
@@ -268,6 +271,8 @@ func whatIsLeft(set topology.Set, d *topology.Drain) (notes []string) {
 		had, has := takesWork(was, p.Name), takesWork(is, p.Name)
 		switch {
 		case had == 0 || has > 0:
+		case d.Target().Scope == topology.ScopeRegion && !d.Deadline.IsZero():
+			notes = append(notes, fmt.Sprintf("no other region has a node of pool %s: the nodes of %s go on taking its work until the deadline, and then edges answer 503", p.Name, d.Name))
 		case d.Target().Scope == topology.ScopeRegion:
 			notes = append(notes, fmt.Sprintf("no other region has a node of pool %s: the nodes of %s go on taking its work", p.Name, d.Name))
 		default:

@@ -47,6 +47,7 @@ func TestAWrongCommandLineIsMisuseInOneLine(t *testing.T) {
 		{"drain", "usage: edge drain"},
 		{"drain nodes", "name"},
 		{"drain node/n-1 --deadline -1s", "--deadline -1s is in the past"},
+		{"drain node/n-1 --deadline 0", "--deadline 0s is no time"},
 		{"undrain nodes", "name"},
 		{"explain dns mcp.test", "--from is missing"},
 		{"dev --http-port 1 --admin-port 1", "--http-port and --admin-port"},
