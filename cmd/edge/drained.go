@@ -176,6 +176,9 @@ func (f *fleet) resolvers(d *topology.Drain) time.Duration {
 		left = time.Duration(e.Load()) - now
 	}
 	before := min(0, d.Created.Add(seesDrain).Sub(f.started)) // at most when this process began
+	if before = max(before, -longest); d.Created.IsZero() {   // it was applied from a file that does not say when: perhaps just now
+		before = 0
+	}
 	return max(0, left, before+longest-now)
 }
 

@@ -19,6 +19,11 @@ import (
 // withDrains adds drains to a topology. They were written when the fleet began, but for after.
 func withDrains(t *testing.T, snap *topology.Snapshot, after time.Duration, names ...string) *topology.Snapshot {
 	t.Helper()
+	return withDrainsOf(t, snap, began.Add(after), names...)
+}
+
+func withDrainsOf(t *testing.T, snap *topology.Snapshot, created time.Time, names ...string) *topology.Snapshot {
+	t.Helper()
 	set := topology.Set{}
 	for _, k := range topology.Kinds {
 		for _, r := range snap.List(k) {
@@ -26,7 +31,7 @@ func withDrains(t *testing.T, snap *topology.Snapshot, after time.Duration, name
 		}
 	}
 	for _, name := range names {
-		set.Put(&topology.Drain{Name: name, Created: began.Add(after)})
+		set.Put(&topology.Drain{Name: name, Created: created})
 	}
 	out, mistakes := topology.Build(snap.Revision+1, set)
 	if len(mistakes) > 0 {
@@ -119,6 +124,20 @@ func TestARestartedAuthorityTakesTheOneBeforeToHaveAnswered(t *testing.T) {
 			s.take(drained)
 			if got := s.resolvers(drained.DrainOfRegion("a")); got < want-time.Second/10 || got > want {
 				t.Errorf("a drain of %s after the start: %s left, want %s", created, got, want)
+			}
+		}
+		for created, want := range map[time.Time]time.Duration{{}: ttl, time.Unix(-1<<35, 0): 0} { // a file may say nothing, or anything
+			drained := withDrainsOf(t, snap, created, "region/a")
+			s.take(drained)
+			if got := s.resolvers(drained.DrainOfRegion("a")); got < want-time.Second/10 || got > want {
+				t.Errorf("a drain of %s: %s left, want %s", created, got, want)
+			}
+		}
+		time.Sleep(time.Hour)
+		for _, created := range []time.Time{{}, time.Unix(-1<<35, 0)} {
+			s.take(withDrainsOf(t, snap, created, "region/a"))
+			if got := s.resolvers(s.store.Load().DrainOfRegion("a")); got != 0 {
+				t.Errorf("a drain of %s: %s left an hour after the start", created, got)
 			}
 		}
 	})
