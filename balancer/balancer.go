@@ -190,6 +190,12 @@ func (t *Table) Load(id topology.NodeID) Load {
 	return Load{}
 }
 
+// Occupied reports whether anything is out on a node.
+func (t *Table) Occupied(id topology.NodeID) bool {
+	l := t.Load(id)
+	return l.InFlight+l.Streams > 0
+}
+
 // Up returns how many nodes of a pool in a region could be picked (standing up or not yet checked, not draining but by their region's
 // drain, not cut) and how many there are. Capacity is not looked at.
 func (t *Table) Up(p topology.PoolID, r topology.RegionID) (up, total int) {

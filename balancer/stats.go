@@ -53,6 +53,18 @@ func (t *Table) Stats() []TierStats {
 	return out
 }
 
+// AnyUp reports whether a node of the pool is up that no panic has made so. It takes no lock and looks at no node, so that it may be asked
+// at each of many verdicts.
+func (t *Table) AnyUp(id topology.PoolID) bool {
+	for _, g := range t.view.Load().groupsOf(id) {
+		r := g.ready.Load()
+		if r.panic == calm && len(r.up.nodes)+len(r.by[classOverflow].nodes) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // Tiers returns how the tiers of a pool stand, in the order in which they are tried.
 func (t *Table) Tiers(id topology.PoolID) []TierStats {
 	t.mu.Lock()

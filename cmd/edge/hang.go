@@ -5,7 +5,6 @@ package main
 import (
 	"time"
 
-	"meridian/balancer"
 	"meridian/health"
 	"meridian/topology"
 )
@@ -31,20 +30,10 @@ func (s *server) leaveDown(id topology.NodeID) {
 		return
 	}
 	n := snap.Node(id)
-	if n == nil || !anyUp(s.table.Tiers(n.Pool)) {
+	if n == nil || !s.table.Occupied(id) || !s.table.AnyUp(n.Pool) {
 		return
 	}
 	if moved := s.proxy.LeaveNode(id); moved > 0 {
 		s.log.Info("requests that waited for a node that is down are tried elsewhere", "node", id, "requests", moved)
 	}
-}
-
-// anyUp reports whether a node of the tiers is up that no panic has made so.
-func anyUp(tiers []balancer.TierStats) bool {
-	for _, t := range tiers {
-		if t.Panic == 0 && t.Up+t.Overflow > 0 {
-			return true
-		}
-	}
-	return false
 }
