@@ -31,3 +31,25 @@ func TestADecisionIsReadFromWhatAProxyPrints(t *testing.T) {
 		}
 	}
 }
+
+// TestAFlapIsCountedOncePerStep has a node refused, found down and taken back, twice, of which once before the load.
+func TestAFlapIsCountedOncePerStep(t *testing.T) {
+	start := time.Unix(1000, 0)
+	n1 := &backend{name: "n1", addr: "127.1.0.1:7"}
+	var lines []line
+	for i, state := range []string{"refused", "down", "up", "refused", "suspect", "down", "half-open", "ejected", "up"} {
+		lines = append(lines, line{start.Add(time.Duration(i-3) * time.Second), "level=INFO msg=health of=n1 state=" + state + " reason=x"},
+			line{start.Add(time.Duration(i-3) * time.Second), "level=INFO msg=health of=n2 state=down reason=x"})
+	}
+	r := &run{start: start, spells: []spell{{node: "n1"}}, site: &site{nodes: []*backend{n1}, proxy: &proxy{kind: "edge", proc: &process{lines: lines}}}}
+	o := &outcome{}
+	o.watchFirst(r)
+	if o.left != 2 || o.back != 2 || o.verdicts != 2 {
+		t.Errorf("out %d times, back %d times, %d verdicts; want 2 of each", o.left, o.back, o.verdicts)
+	}
+	for d, want := range map[time.Duration]int{time.Second: 2, 2 * time.Second: 3, 5 * time.Second: 3, 6 * time.Second: 4, 14 * time.Second: 5} {
+		if got := stepsWithin(d); got != want {
+			t.Errorf("%d steps within %s; want %d", got, d, want)
+		}
+	}
+}

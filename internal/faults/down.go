@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"time"
 )
@@ -36,17 +37,15 @@ var allDown = &fault{
 		for i := range o.requests {
 			r := &o.requests[i]
 			switch {
-			case !r.failed():
-			case o.allGone(r.due):
-				if r.v != refused {
-					unclear++
-				}
+			case !r.failed() || o.cutByKill(r):
+			case r.v != refused:
+				unclear++
 			case !o.within(r.due, r.end(), -slack, 5*time.Second):
 				alone++
 			}
 		}
 		if unclear > 0 {
-			wrong = append(wrong, fmt.Sprintf("%d requests did not get 503 with Retry-After while all nodes were down", unclear))
+			wrong = append(wrong, fmt.Sprintf("%d requests failed otherwise than with 503 and Retry-After, or with 502 where they were at a node that was killed", unclear))
 		}
 		if alone > 0 {
 			wrong = append(wrong, fmt.Sprintf("%d requests failed while no node was down", alone))
@@ -56,23 +55,44 @@ var allDown = &fault{
 		}
 		return wrong
 	},
-	more: func(o *outcome) string {
+	more: func(all []*outcome) string {
 		var took []time.Duration
-		recovered := time.Duration(0)
-		for i := range o.requests {
-			r := &o.requests[i]
-			if r.v == refused {
-				took = append(took, r.took)
-			}
-			for _, s := range o.spells {
-				if r.failed() && r.due >= s.to && r.due < s.to+3*time.Second {
-					recovered = max(recovered, r.due-s.to)
+		recovered, cut, begun := time.Duration(0), 0, 0
+		for _, o := range all {
+			for i := range o.requests {
+				r := &o.requests[i]
+				if r.v == refused {
+					took = append(took, r.took)
+				}
+				if o.cutByKill(r) {
+					cut++
+					begun += min(1, len(r.on))
+				}
+				for _, s := range o.spells {
+					if r.failed() && r.due >= s.to && r.due < s.to+3*time.Second {
+						recovered = max(recovered, r.due-s.to)
+					}
 				}
 			}
 		}
 		slices.Sort(took)
-		return fmt.Sprintf("503 with Retry-After: %d, p99 %s; last failure %s after the nodes were back", len(took), ms(quantile(took, 0.99)), ms(recovered))
+		return fmt.Sprintf("503 with Retry-After: %d, p99 %s; 502 while the nodes were killed: %d, of which a node had begun %d; last failure %s after the nodes were back",
+			len(took), ms(quantile(took, 0.99)), cut, begun, ms(recovered))
 	},
+}
+
+// cutByKill reports whether a request got 502 because it was under way when its node was killed: nobody knows then whether it was executed,
+// so that 503, which would say that it was not, is not for it.
+func (o *outcome) cutByKill(r *request) bool {
+	if r.v != gateway || r.status != http.StatusBadGateway {
+		return false
+	}
+	for _, s := range o.spells {
+		if r.end() >= s.from-slack && r.due <= s.whole+slack {
+			return true
+		}
+	}
+	return false
 }
 
 // within reports whether the time from one moment to another has a part in which something was broken, where that is counted from a
@@ -80,16 +100,6 @@ var allDown = &fault{
 func (o *outcome) within(from, to, after, until time.Duration) bool {
 	for _, s := range o.spells {
 		if to >= s.from+after && from <= s.to+until {
-			return true
-		}
-	}
-	return false
-}
-
-// allGone reports whether all nodes had been killed by then, and none was back.
-func (o *outcome) allGone(at time.Duration) bool {
-	for _, s := range o.spells {
-		if at >= s.whole+slack && at <= s.to {
 			return true
 		}
 	}

@@ -32,7 +32,7 @@ type fault struct {
 	// judge says what did not hold.
 	judge func(*outcome) []string
 	// more is what else there is to be told. Nil: nothing.
-	more func(*outcome) string
+	more func(all []*outcome) string
 }
 
 // faults are all.

@@ -35,10 +35,10 @@ func (j *journal) note(id uint64, end bool) error {
 	return err
 }
 
-// executions counts how often a request was begun and finished on all nodes, and names one that began it.
+// executions counts how often a request was begun and finished on all nodes, and names those that began it.
 type executions struct {
 	begun, ended int
-	on           string
+	on           []string
 }
 
 // readJournal adds what is in a node's journal to all.
@@ -55,7 +55,7 @@ func readJournal(path, node string, all map[uint64]executions) error {
 		e := all[v>>1]
 		if v&1 == 0 {
 			e.begun++
-			e.on = node
+			e.on = append(e.on, node)
 		} else {
 			e.ended++
 		}

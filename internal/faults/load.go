@@ -15,7 +15,7 @@ type request struct {
 	post   bool
 	v      verdict
 	status int
-	on     string        // the node that has begun to execute it, "" for none
+	on     []string      // the nodes that have begun to execute it
 	due    time.Duration // when it was to be sent
 	took   time.Duration // from then to the end of its answer
 }

@@ -16,8 +16,14 @@ type outcome struct {
 	seed     uint64
 	requests []request
 	spells   []spell
+	nodes    []string        // their names
+	control  *outcome        // without the fault; nil in that itself
 	found    []time.Duration // for each spell after how long the proxy took the node out; below 0: it didn't
 	notes    []string
+	length   time.Duration // of the load
+	verdicts int           // how often the proxy found the node of the first spell down, or ejected it
+	left     int           // how often it took that node out of its picks, for however short
+	back     int           // how often it took it back
 
 	repeatable int // failed requests that may be sent again: GET
 	others     int // failed POSTs
@@ -97,6 +103,16 @@ func (o *outcome) underWay(r *request) bool {
 	return false
 }
 
+// picked returns how many requests that were due in a time began at a node.
+func (o *outcome) picked(node string, from, to time.Duration) (n int) {
+	for i := range o.requests {
+		if r := &o.requests[i]; r.due >= from && r.due < to && slices.Contains(r.on, node) {
+			n++
+		}
+	}
+	return n
+}
+
 // latencies returns those of all requests, in their order of length.
 func (o *outcome) latencies() []time.Duration {
 	out := make([]time.Duration, 0, len(o.requests))
@@ -170,7 +186,7 @@ func (o *outcome) String() string {
 		o.fault.id, o.kind, o.seed, len(o.requests), o.repeatable, o.others, o.inFlight, o.duplicates, o.pretended,
 		ms(quantile(l, 0.5)), ms(quantile(l, 0.99)), ms(quantile(l, 0.999)), ms(quantile(l, 1)), above(l, time.Second), ms(length), ms(failover), o.found)
 	if o.fault.more != nil {
-		fmt.Fprintf(&b, "; %s", o.fault.more(o))
+		fmt.Fprintf(&b, "; %s", o.fault.more([]*outcome{o}))
 	}
 	for what, n := range o.by {
 		fmt.Fprintf(&b, "\n  %d × %s", n, what)

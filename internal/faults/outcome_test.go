@@ -57,8 +57,8 @@ func TestWhatWentWrongIsCounted(t *testing.T) {
 	if length, failover := o.window(); length != 0 || failover != 0 {
 		t.Errorf("failures over %s, until %s after the fault; want none of both: all came at once", length, failover)
 	}
-	if o.requests[2].on == "" || o.requests[0].on != "n1" {
-		t.Errorf("the nodes are %q and %q", o.requests[2].on, o.requests[0].on)
+	if on := o.requests[1].on; len(on) != 2 || o.picked("n1", 0, 2*second) != 3 || o.picked("n2", second, second+1) != 3 {
+		t.Errorf("request 101 was at %q, and others not where they were", on)
 	}
 }
 

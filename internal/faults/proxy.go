@@ -149,13 +149,7 @@ var undecided = map[string]*regexp.Regexp{
 
 // decision returns when the proxy has taken the node out, from a time on: at that time, if it was out already. Zero: it hasn't.
 func (x *proxy) decision(n *backend, from time.Time) time.Time {
-	about := func(re *regexp.Regexp, text string) bool {
-		if re == nil {
-			return false
-		}
-		m := re.FindStringSubmatch(text)
-		return m != nil && (m[1] == n.name || m[2] == n.addr)
-	}
+	about := func(re *regexp.Regexp, text string) bool { return n.said(re, text) != "" }
 	lines, _ := x.proc.printed(0)
 	out := false
 	for _, l := range lines {
@@ -173,6 +167,43 @@ func (x *proxy) decision(n *backend, from time.Time) time.Time {
 		return from
 	}
 	return time.Time{}
+}
+
+// said returns what a line says that a node is, if it matches and is about it.
+func (b *backend) said(re *regexp.Regexp, text string) string {
+	if re == nil {
+		return ""
+	}
+	m := re.FindStringSubmatch(text)
+	switch {
+	case m == nil:
+		return ""
+	case m[1] == b.name:
+		return m[2]
+	case m[2] == b.addr: // nginx's
+		return "DOWN"
+	}
+	return ""
+}
+
+// change is one of a node's standing, as a proxy said it.
+type change struct {
+	at    time.Time
+	state string
+	out   bool // it is not picked
+}
+
+// changes returns what the proxy has said of a node. nginx doesn't say when it takes one back.
+func (x *proxy) changes(n *backend) (all []change) {
+	lines, _ := x.proc.printed(0)
+	for _, l := range lines {
+		if s := n.said(decided[x.kind], l.text); s != "" {
+			all = append(all, change{l.at, s, true})
+		} else if s := n.said(undecided[x.kind], l.text); s != "" {
+			all = append(all, change{l.at, s, false})
+		}
+	}
+	return all
 }
 
 // freeAddr returns an address on loopback at which nothing listens.

@@ -42,13 +42,31 @@ func (p *plan) report(w io.Writer, all results) {
 	}
 	fmt.Fprintf(w, ".\n\n| fault | proxy | requests | failed GET | failed POST | executed twice | cut, looks whole | p50 | p99 | p99.9 | max | above 1 s | failing for | detected | last failure after |\n")
 	fmt.Fprintf(w, "|%s\n", strings.Repeat(" --- |", 15))
-	for _, r := range all {
+	for i, r := range all {
 		fmt.Fprintf(w, "| %s: %s | %s | %s |\n", r.fault.id, r.fault.title, r.kind, strings.Join(r.cells(), " | "))
+		if i+1 == len(all) || all[i+1].fault != r.fault {
+			p.rest(w, r.fault)
+		}
+	}
+	fmt.Fprintf(w, "\nWhat else was counted:\n\n| fault | proxy | |\n| --- | --- | --- |\n")
+	for _, r := range all {
+		if r.fault.more != nil {
+			fmt.Fprintf(w, "| %s | %s | %s |\n", r.fault.id, r.kind, r.fault.more(r.with))
+		}
 	}
 	fmt.Fprintf(w, "\nThe same sites before the fault:\n\n| fault | proxy | requests | failed | p50 | p99 | p99.9 | max |\n|%s\n", strings.Repeat(" --- |", 8))
 	for _, r := range all {
 		s := sum(r.control)
 		fmt.Fprintf(w, "| %s | %s | %d | %d | %s |\n", r.fault.id, r.kind, s.n, s.repeatable+s.others, strings.Join(s.quantiles(), " | "))
+	}
+}
+
+// rest prints the rows of those proxies that have no such thing.
+func (p *plan) rest(w io.Writer, f *fault) {
+	for _, kind := range p.kinds {
+		if f.alone && kind != "edge" {
+			fmt.Fprintf(w, "| %s: %s | %s |%s\n", f.id, f.title, kind, strings.Repeat(" – |", 13))
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -34,7 +35,40 @@ var flapping = &fault{
 		}
 		return nil
 	},
-	judge: repeatableHold,
+	judge: func(o *outcome) []string {
+		wrong := repeatableHold(o)
+		for _, s := range o.spells[:min(1, len(o.spells))] {
+			if out, most := o.verdicts, stepsWithin(o.length-s.from); out > most {
+				wrong = append(wrong, fmt.Sprintf("it was found down or ejected %d times; a hold that doubles allows %d", out, most))
+			}
+		}
+		return wrong
+	},
+	more: func(all []*outcome) string {
+		down, out, back, flaps := 0, 0, 0, 0
+		for _, o := range all {
+			down, out, back, flaps = down+o.verdicts, out+o.left, back+o.back, flaps+len(o.spells)
+		}
+		if all[0].kind == "nginx" {
+			return fmt.Sprintf("in %d times that it was gone it was disabled %d times; nginx does not say when that ends", flaps, down)
+		}
+		return fmt.Sprintf("in %d times that it was gone it was taken out %d times and taken back %d times; %d of the first were verdicts of down or ejected, not one refused connection",
+			flaps, out, back, down)
+	},
+}
+
+// firstHold is how long the edge holds a node down that went down again soon after it came back; it doubles each time. The time before is not
+// held at all. That is two intervals of checks.
+const firstHold = 2 * time.Second
+
+// stepsWithin returns how often a node can be found down in a time if each time after the first it has been held for twice as long.
+func stepsWithin(d time.Duration) int {
+	n := 2 // one without a hold, and one after it
+	for hold, spent := firstHold, time.Duration(0); spent+hold <= d; hold *= 2 {
+		spent += hold
+		n++
+	}
+	return n
 }
 
 // partial is F6: a node's answers break off.
@@ -66,7 +100,7 @@ var partial = &fault{
 // isBroken reports whether a request was at a node while that was broken.
 func (o *outcome) isBroken(r *request) bool {
 	for _, s := range o.spells {
-		if r.on == s.node && r.end() >= s.from && r.due <= s.to+slack {
+		if slices.Contains(r.on, s.node) && r.end() >= s.from && r.due <= s.to+slack {
 			return true
 		}
 	}

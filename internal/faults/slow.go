@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -23,12 +24,43 @@ var brownedOut = &fault{
 		if n := o.repeatable + o.others - o.statuses[500]; n > 0 {
 			wrong = append(wrong, fmt.Sprintf("%d requests failed in another way than the node's own", n))
 		}
-		late, all := o.onBroken(2 * time.Second)
+		late, all := o.onBroken(shifted)
 		if 10*late*3 > all { // a node's share is a third
 			wrong = append(wrong, fmt.Sprintf("2 s after, %d of %d requests went to the slow node still, more than a tenth of its share", late, all))
 		}
 		return wrong
 	},
+	more: func(all []*outcome) string {
+		var before, after []time.Duration
+		there, of := 0, 0
+		for _, o := range all {
+			if o.control != nil {
+				before = append(before, o.control.latencies()...)
+			}
+			for i := range o.requests {
+				if r := &o.requests[i]; o.since(r.due, settled) {
+					after = append(after, r.took)
+				}
+			}
+			n, m := o.onBroken(shifted)
+			there, of = there+n, of+m
+		}
+		slices.Sort(before)
+		slices.Sort(after)
+		return fmt.Sprintf("p99 from %s after the onset %s (%d requests), without the fault %s; from %s after, %d of %d requests at the slow node",
+			settled, ms(quantile(after, 0.99)), len(after), ms(quantile(before, 0.99)), shifted, there, of)
+	},
+}
+
+// From shifted after its onset a brown-out gets hardly any traffic, and from settled on latencies are to be twice the usual at most.
+const (
+	shifted = 2 * time.Second
+	settled = 5 * time.Second
+)
+
+// since reports whether something is broken at a moment, and has been for a while.
+func (o *outcome) since(at, after time.Duration) bool {
+	return slices.ContainsFunc(o.spells, func(s spell) bool { return at >= s.from+after && at < s.to })
 }
 
 // behave has a node conduct itself so for a while.
@@ -50,7 +82,7 @@ func (o *outcome) onBroken(after time.Duration) (there, all int) {
 		for _, s := range o.spells {
 			if r.due >= s.from+after && r.due < s.to {
 				all++
-				if r.on == s.node {
+				if slices.Contains(r.on, s.node) {
 					there++
 				}
 			}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 )
@@ -39,7 +40,11 @@ func (t *trial) run(ctx context.Context) (control, with *outcome, err error) {
 		return nil, nil, err
 	}
 	with, err = t.load(ctx, s, length, 1<<32, t.fault.inject)
-	return control, with, err
+	if err != nil {
+		return nil, nil, err
+	}
+	with.control = control
+	return control, with, nil
 }
 
 // load makes load, with requests numbered from first on, and injects meanwhile.
@@ -59,16 +64,44 @@ func (t *trial) load(ctx context.Context, s *site, length time.Duration, first u
 	if err := errors.Join(failure, ctx.Err()); err != nil {
 		return nil, fmt.Errorf("%s before %s: %w", t.fault.id, t.kind, err)
 	}
+	for _, n := range s.nodes {
+		o.nodes = append(o.nodes, n.name)
+	}
 	did, err := s.executions()
 	if err != nil {
 		return nil, err
 	}
-	o.spells, o.notes = r.spells, r.notes
+	o.spells, o.notes, o.length = r.spells, r.notes, length
+	o.watchFirst(r)
 	for _, sp := range r.spells {
 		o.found = append(o.found, r.detection(sp))
 	}
 	o.join(first, did)
 	return o, nil
+}
+
+// watchFirst counts what the proxy said of the node that was broken first, of all that it has printed by the end.
+func (o *outcome) watchFirst(r *run) {
+	if len(r.spells) == 0 {
+		return
+	}
+	i := slices.IndexFunc(r.nodes, func(n *backend) bool { return n.name == r.spells[0].node })
+	in := true
+	for _, c := range r.proxy.changes(r.nodes[i]) {
+		turned := c.out == in
+		in = !c.out
+		switch {
+		case c.at.Before(r.start):
+			continue
+		case turned && c.out:
+			o.left++
+		case turned:
+			o.back++
+		}
+		if c.out && c.state != "refused" { // which lasts until the next check, and is not held
+			o.verdicts++
+		}
+	}
 }
 
 // detection returns after how long the proxy has taken the broken node out, or -1.
