@@ -19,6 +19,8 @@ type fault struct {
 	Pool string
 	// Etcd has the edge take its topology from an etcd, as drains need.
 	Etcd bool
+	// Leases has the nodes register themselves in it.
+	Leases bool
 	// apart has the first node be in a network namespace of its own.
 	apart bool
 	// alone says that only the edge has what is tried.
@@ -36,7 +38,7 @@ type fault struct {
 }
 
 // faults are all.
-var faults = []*fault{killed, hung, brownedOut, partitioned, resetting, flapping, partial, stale, allDown, drained, rolling}
+var faults = []*fault{killed, hung, brownedOut, partitioned, resetting, flapping, partial, stale, allDown, drained, rolling, paused, vanished}
 
 func find(id string) (*fault, error) {
 	var ids []string

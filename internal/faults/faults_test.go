@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 // What each fault has here: 50,000 requests over all of them.
 const (
 	testRate     = 500.0
-	testRequests = 4600
+	testRequests = 3600
 )
 
 // patient are times that pass on a machine with much else to do only where nothing comes at all.

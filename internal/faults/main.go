@@ -8,7 +8,7 @@
 //	faults -edge bin/edge -requests 50000 -seeds 5 -into docs/faults.md
 //	faults -edge bin/edge -fault F2 -proxy edge -seeds 1 -v
 //
-// It also is the node: `faults node`. Whatever it starts it ends, and on Linux that dies with it in any case.
+// It also is the node, `faults node`, and what registers one, `faults agent`. Whatever it starts it ends, and on Linux that dies with it in any case.
 package main
 
 import (
@@ -22,9 +22,12 @@ import (
 
 func main() {
 	var err error
-	if len(os.Args) > 1 && os.Args[1] == "node" {
+	switch role := strings.Join(os.Args[1:min(2, len(os.Args))], ""); role {
+	case "node":
 		err = runNode(os.Args[2:])
-	} else {
+	case "agent":
+		err = runAgent(os.Args[2:])
+	default:
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 		err = runFaults(ctx, os.Args[1:])
 		stop()

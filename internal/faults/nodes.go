@@ -25,6 +25,8 @@ type backend struct {
 
 	proc  *process
 	stdin io.WriteCloser
+	agent *process       // what registers it, nil: a file names it
+	tie   io.WriteCloser // ends agent
 }
 
 // hosts gives every node an address of its own on loopback, which no outgoing connection takes a port of meanwhile: a node that is
@@ -96,6 +98,7 @@ func (b *backend) leave() error {
 
 // end ends the node for good.
 func (b *backend) end() {
+	b.unregister()
 	if b.proc == nil {
 		return
 	}

@@ -56,6 +56,13 @@ func build(ctx context.Context, p programs, f *fault, kind string, t times) (s *
 	if s.proxy, err = startProxy(s, p, kind); err != nil {
 		return s, err
 	}
+	if f.Leases {
+		for _, n := range s.nodes {
+			if err := n.register(s.proxy.store); err != nil {
+				return s, err
+			}
+		}
+	}
 	return s, s.ready(ctx)
 }
 
@@ -126,6 +133,8 @@ type spell struct {
 	node     string
 	from, to time.Duration
 	whole    time.Duration // from when on all is broken that is to be, where that takes a while
+	// lapsed is when leases were seen to have ended, and returned when all was well again after it was mended.
+	lapsed, returned time.Duration
 }
 
 // now returns the time since the load began.
