@@ -64,7 +64,7 @@ type HealthCheck struct {
 	// edge's machine trusts.
 	SkipVerify bool `json:"skip_verify,omitempty"`
 	// Interval is the time between two checks of one node, give or take Jitter. Zero: 1s. 50ms to 1h. Shorter finds faults sooner and
-	// costs one connection per node, edge and interval.
+	// costs one connection per node, edge and interval. An edge that checks more than 1,000 nodes checks that many a second.
 	Interval Duration `json:"interval,omitempty"`
 	// FastInterval is used instead while a node is between two verdicts. Zero: Interval/4, at least 50ms. 20ms to Interval.
 	FastInterval Duration `json:"fast_interval,omitempty"`

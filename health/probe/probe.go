@@ -91,7 +91,7 @@ func New(cfg Config) *Prober {
 }
 
 // SetTargets makes targets the targets. Of two with one ID the last counts. Those that stay at their address keep their
-// place in the schedule; the others are checked at once, or, if they are many, spread over at most a second.
+// place in the schedule; the others are checked at once, or, if they are many, spread over a second, of more than 10,000 over more.
 func (p *Prober) SetTargets(targets []Target) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -121,18 +121,6 @@ func (p *Prober) SetTargets(targets []Target) {
 		heap.Push(&p.queue, e)
 	}
 	p.wakeUp()
-}
-
-// few is up to how many new targets are checked at once without being spread. Ours: a start with so few is no herd.
-const few = 100
-
-// firstDue spreads the first checks of many targets evenly over the smaller of their interval and a second.
-func firstDue(now time.Time, t Target, i, n int) time.Time {
-	if n < few {
-		return now
-	}
-	span := min(t.Check.WithDefaults().Interval.Std(), time.Second)
-	return now.Add(span * time.Duration(i) / time.Duration(n))
 }
 
 // Kick has a target checked as soon as possible, and once more where a check of it is running: that one may have begun
@@ -203,7 +191,16 @@ func (p *Prober) run(ctx context.Context, e *entry, t Target) {
 	if r.report != nil && p.cfg.Report != nil {
 		p.cfg.Report(topology.EdgeID(t.ID[strings.LastIndexByte(t.ID, '/')+1:]), r.report)
 	}
-	p.finish(e, start.Add(jitter(next, t.Check.WithDefaults().Jitter)))
+	check := t.Check.WithDefaults()
+	next = stretched(t.Kind, next, check.Interval.Std(), p.size())
+	p.finish(e, start.Add(jitter(next, check.Jitter)))
+}
+
+// size returns how many targets there are.
+func (p *Prober) size() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.entries)
 }
 
 func (p *Prober) tell(t Target, r result, took time.Duration, now time.Time) (next time.Duration) {

@@ -175,7 +175,7 @@ func TestTenThousandTargetsAreSpread(t *testing.T) {
 			t.Errorf("%d checks at once", got)
 		}
 		for i := range n {
-			if got := len(l.of(fmt.Sprintf("n%d", i))); got < 4 || got > 6 {
+			if got := len(l.of(fmt.Sprintf("n%d", i))); got < 2 || got > 3 { // each ten seconds: 1,000 a second
 				t.Fatalf("n%d was checked %d times in 21s", i, got)
 			}
 		}
