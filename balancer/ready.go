@@ -127,18 +127,24 @@ func (g *group) compile() {
 	g.ready.Store(r)
 }
 
-// move puts a node whose standing has changed into the list where it belongs now. It copies lists instead of going
+// move puts a node whose standing has changed into the lists where it belongs now. It copies lists instead of going
 // through all nodes, which at 10,000 would cost a hundred times as much. The caller holds Table.mu, and calls pool.settle.
 func (g *group) move(e *entry) {
 	next := *g.ready.Load()
 	for c := range next.by {
 		next.by[c] = next.by[c].without(e)
 	}
+	up := next.up.without(e)
 	if e.listed() {
 		c := classOf(e)
 		next.by[c] = next.by[c].with(e)
+		if up.of>>c&1 != 0 {
+			up = up.with(e)
+		}
 	}
-	next.fill()
+	if next.up = next.by[classUp]; next.panic != calm {
+		next.up = up
+	}
 	g.ready.Store(&next)
 }
 
@@ -212,8 +218,7 @@ func (l list) with(e *entry) list {
 	return l
 }
 
-// merge returns a list of both; the lists themselves are not changed. It goes through both once instead of sorting: in a panic a verdict on
-// each of 10,000 nodes comes here, with the table's lock held.
+// merge returns a list of both; the lists themselves are not changed.
 func (l list) merge(o list) list {
 	merged := list{weight: l.weight + o.weight, of: l.of | o.of}
 	switch {
