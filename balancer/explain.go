@@ -129,8 +129,12 @@ func (s stage) relieves(e *entry) bool {
 	if _, ok := s.pool.policy.(latency); !ok || g == nil || g.rest == nil || g.rest != e.group || s.class != classUp || s.demand != demandSoft {
 		return false
 	}
+	l, others := g.ready.Load(), g.rest.ready.Load()
+	if l.panic != calm || others.panic != calm || !others.up.has(e) {
+		return false
+	}
 	var w wish
-	best := latency{}.bestOf(g, g.ready.Load().list(classUp), w, 0)
+	best := latency{}.bestOf(g, &l.up, w, 0)
 	return best != nil && g.isRelieved(best, e, &w)
 }
 

@@ -32,6 +32,8 @@ type refNode struct {
 	back, probed    bool // half-open; and with its one request out
 	inFlight, limit int
 	share, score    float64
+	near            Near
+	unit            float64 // mean weight of its tier
 }
 
 func (r *reference) allowed() []topology.NodeID {
@@ -56,27 +58,66 @@ func (r *reference) allowed() []topology.NodeID {
 		stages := map[string][]string{"soft": {"up", "overflow"}, "hard": {"up", "overflow", "unknown"}, "least": {"up", "overflow", "refused"}}
 		for _, stage := range stages[demand] {
 			for tier := range tiers {
-				var open []refNode
-				all := 0
-				for _, n := range r.nodes {
-					if n.tier == tier && is(n, stage) && !n.drained {
-						all++
-						limit := n.limit
-						if demand == "soft" && limit > 0 {
-							limit = int(math.Ceil(r.use * float64(limit)))
-						}
-						if !n.tried && (n.limit == 0 || n.inFlight < limit) && (demand == "least" || !n.probed) {
-							open = append(open, n)
-						}
-					}
+				open, all := r.open(tier, demand, func(n refNode) bool { return is(n, stage) })
+				if len(open) == 0 {
+					continue
 				}
-				if len(open) > 0 {
-					return r.best(open, all)
+				best := r.best(open, all)
+				if demand == "soft" && stage == "up" && level[tier] == 0 && level[tier+1] == 0 {
+					rest, all := r.open(tier+1, demand, func(n refNode) bool { return is(n, stage) && n.near == NearRegion })
+					best = r.relieved(best, r.best(rest, all))
 				}
+				return best
 			}
 		}
 	}
 	return nil
+}
+
+// open returns the nodes of a tier that can be picked, and how many there are if one could be picked that has room.
+func (r *reference) open(tier int, demand string, is func(refNode) bool) (open []refNode, all int) {
+	for _, n := range r.nodes {
+		if n.tier != tier || !is(n) || n.drained {
+			continue
+		}
+		all++
+		limit := n.limit
+		if demand == "soft" && limit > 0 {
+			limit = int(math.Ceil(r.use * float64(limit)))
+		}
+		if !n.tried && (n.limit == 0 || n.inFlight < limit) && (demand == "least" || !n.probed) {
+			open = append(open, n)
+		}
+	}
+	return open, all
+}
+
+// relieved returns what may be picked where that is the best of a tier and the best of the rest of its region.
+func (r *reference) relieved(zone, rest []topology.NodeID) []topology.NodeID {
+	of := map[topology.NodeID]refNode{}
+	for _, n := range r.nodes {
+		of[n.name] = n
+	}
+	if r.policy != topology.PolicyLatency || of[zone[0]].near != NearZone {
+		return zone
+	}
+	cost := func(n refNode) float64 { return n.score * (float64(n.inFlight) + 1) / n.share / n.unit }
+	var out []topology.NodeID
+	for _, z := range zone {
+		stays := len(rest) == 0
+		for _, o := range rest {
+			n := of[z]
+			waits, gain := float64(n.inFlight)/n.share-3, cost(n)-2*cost(of[o])
+			if waits > -1e-6 && gain > -1e-6 {
+				out = append(out, o)
+			}
+			stays = stays || waits < 1e-6 || gain < 1e-6 // on the border it may be either
+		}
+		if stays {
+			out = append(out, z)
+		}
+	}
+	return out
 }
 
 // panics returns each tier's level.
@@ -207,7 +248,7 @@ func TestTheFastPickAgreesWithTheSlowOne(t *testing.T) {
 			r := &ref.nodes[i]
 			e := tab.view.Load().nodes[r.name]
 			e.state.rate(r.score)
-			r.share = e.share
+			r.share, r.near, r.unit = e.share, e.group.near, e.group.unit()
 			tiers[r.tier] = e.group.place
 			if r.back {
 				tab.SetStanding(r.name, StandingRefused)

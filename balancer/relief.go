@@ -5,9 +5,10 @@ package balancer
 // A zone's nodes are fewer than a region's, so their queue is the shorter one to overflow: at 95 % of capacity half the nodes mean twice the
 // wait, while the rest of the region may have nodes that nearly idle. Where nodes have a capacity, the tiers' shares follow that; where
 // they have none, a pick finds it here: a request for whose node in the zone others wait already goes to the rest of the region if it costs
-// less than half there. It never leaves the region, and with few in flight never the zone.
+// less than half there. It never leaves the region, with few in flight never the zone, and neither
+// of the two may be in panic.
 const (
-	// reliefWaits is what must be in flight on the zone's best node for each unit of weight: most nodes work on some at once, and below that
+	// reliefWaits is what must be in flight on the zone's best node, if it has the zone's mean weight: most nodes work on some at once, and below that
 	// nothing waits.
 	reliefWaits = 3
 	// reliefGain is by how much it must cost less to leave the zone: another zone's traffic costs money and a millisecond.
@@ -23,7 +24,7 @@ func (g *group) relieve(e *entry, l *list, w *wish, round uint64) *entry {
 		return e
 	}
 	others := g.rest.ready.Load().list(classUp)
-	if len(others.nodes) == 0 {
+	if len(others.nodes) == 0 || others.of != 1<<classUp { // nor to a tier in panic
 		return e
 	}
 	other := latency{}.bestOf(g.rest, others, *w, round)
