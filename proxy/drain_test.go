@@ -192,6 +192,7 @@ func TestALeavingServerHasClientsUseOthers(t *testing.T) {
 			t.Errorf("the connection is closed after the drain was taken back: %q", head)
 		}
 	}
+	testnet.Wait(t, "the requests to be over, which is after their answers", func() bool { return e.s.metrics.inFlight.Load() == 0 })
 	if n := e.s.CutAll(); n != 0 {
 		t.Errorf("cut %d requests of idle connections", n)
 	}

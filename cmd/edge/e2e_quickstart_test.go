@@ -170,18 +170,21 @@ func statusShows(t *testing.T, f *testFleet) {
 			t.Errorf("the table lacks %q:\n%s", want, table)
 		}
 	}
-	var st admin.Status
-	if err := json.Unmarshal([]byte(f.must("status", "-o", "json", "--admin", f.adminURL(2))), &st); err != nil {
-		t.Fatal(err)
-	}
-	if st.Edge != "edge-ap-southeast-1" || len(st.Edges) != 3 || len(st.Nodes) != 6 || len(st.Regions) != 3 || !st.Ready || st.Topology.Stale {
-		t.Errorf("got %+v", st)
-	}
-	for _, n := range st.Nodes {
-		if n.Health != "up" || n.Load == nil || n.Drain != "" {
-			t.Errorf("node %s: got %s, load %v, drain %q; want it up with a load", n.Name, n.Health, n.Load, n.Drain)
+	f.waitFor("all nodes are up, other regions' by their edges' word", 10*time.Second, func() error {
+		var st admin.Status
+		if err := json.Unmarshal([]byte(f.must("status", "-o", "json", "--admin", f.adminURL(2))), &st); err != nil {
+			return err
 		}
-	}
+		if st.Edge != "edge-ap-southeast-1" || len(st.Edges) != 3 || len(st.Nodes) != 6 || len(st.Regions) != 3 || !st.Ready || st.Topology.Stale {
+			return fmt.Errorf("got %+v", st)
+		}
+		for _, n := range st.Nodes {
+			if n.Health != "up" || n.Load == nil || n.Drain != "" {
+				return fmt.Errorf("node %s: got %s, load %v, drain %q; want it up with a load", n.Name, n.Health, n.Load, n.Drain)
+			}
+		}
+		return nil
+	})
 }
 
 func getShows(t *testing.T, f *testFleet) {
