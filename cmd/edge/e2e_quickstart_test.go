@@ -164,12 +164,15 @@ func skipLoudly(t *testing.T, why string) {
 }
 
 func statusShows(t *testing.T, f *testFleet) {
-	table := f.must("status")
-	for _, want := range []string{"REGION", "edge-eu-central-1", "mcp-ap-southeast-1-2", "6/6", "2 of 2 nodes up"} {
-		if !strings.Contains(table, want) {
-			t.Errorf("the table lacks %q:\n%s", want, table)
+	f.waitFor("the table has all", 10*time.Second, func() error {
+		table := f.must("status")
+		for _, want := range []string{"REGION", "edge-eu-central-1", "mcp-ap-southeast-1-2", "6/6", "2 of 2 nodes up"} {
+			if !strings.Contains(table, want) {
+				return fmt.Errorf("the table lacks %q:\n%s", want, table)
+			}
 		}
-	}
+		return nil
+	})
 	f.waitFor("all nodes are up, other regions' by their edges' word", 10*time.Second, func() error {
 		var st admin.Status
 		if err := json.Unmarshal([]byte(f.must("status", "-o", "json", "--admin", f.adminURL(2))), &st); err != nil {
